@@ -1,0 +1,470 @@
+#include "delivery/transport.h"
+
+#include "base/err.h"
+#include "base/log.h"
+#include "delivery/tls.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { ANSWER_KEPT_BYTES = 4096, IDLE_HANDLES_MAX = 64, CURL_BUFFER_BYTES = 16384 };
+
+struct xh_exchange {
+  CURL *easy;
+  xh_transport *transport;
+  xh_exchange *prev, *next; /* in `running` or (next only) in `idle` */
+  struct curl_slist *headers;
+  xh_response_cb done;
+  void *arg;
+  bool special; /* has TLS or proxy settings of its own: reset before it is used again */
+  bool cut;
+  size_t read_bytes, header_bytes;
+  const char *refused_address;
+  char error[CURL_ERROR_SIZE];
+  char answer[ANSWER_KEPT_BYTES];
+};
+
+struct xh_transport {
+  uv_loop_t *loop;
+  CURLM *multi;
+  uv_timer_t timer;
+  xh_exchange *running;
+  xh_exchange *idle;
+  size_t idle_count;
+  size_t open_polls; /* uv_poll_t not yet closed */
+  bool timer_closed;
+  bool closing;
+  bool collecting;
+  char **allow_metadata;
+  size_t allow_metadata_count;
+  void (*closed)(void *arg);
+  void *closed_arg;
+};
+
+typedef struct poll_handle {
+  uv_poll_t poll;
+  xh_transport *transport;
+  curl_socket_t fd;
+} poll_handle;
+
+/* ---- libcurl's callbacks ---- */
+
+static size_t on_body(char *bytes, size_t size, size_t count, void *arg)
+{
+  xh_exchange *x = arg;
+  size_t len = size * count;
+  if (x->read_bytes < sizeof x->answer) {
+    size_t room = sizeof x->answer - x->read_bytes;
+    memcpy(x->answer + x->read_bytes, bytes, len < room ? len : room);
+  }
+  x->read_bytes += len;
+  if (x->read_bytes <= XH_ANSWER_READ_BYTES_MAX)
+    return len;
+  x->cut = true;
+  return 0; /* the transfer ends with CURLE_WRITE_ERROR; the status counts all the same */
+}
+
+static size_t on_header(char *bytes, size_t size, size_t count, void *arg)
+{
+  xh_exchange *x = arg;
+  (void)bytes;
+  x->header_bytes += size * count;
+  return x->header_bytes <= XH_ANSWER_HEADER_BYTES_MAX ? size * count : 0;
+}
+
+static bool metadata_allowed(const xh_transport *t, const char *address)
+{
+  for (size_t i = 0; i < t->allow_metadata_count; i++)
+    if (strcmp(t->allow_metadata[i], address) == 0 || strcmp(t->allow_metadata[i], "all") == 0)
+      return true;
+  return false;
+}
+
+static curl_socket_t on_open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
+{
+  xh_exchange *x = arg;
+  (void)purpose;
+  const char *metadata = xh_metadata_address(&address->addr);
+  if (metadata && !metadata_allowed(x->transport, metadata)) {
+    x->refused_address = metadata;
+    return CURL_SOCKET_BAD;
+  }
+  return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+}
+
+static void collect(xh_transport *t);
+
+static void on_poll(uv_poll_t *poll, int status, int events)
+{
+  poll_handle *handle = poll->data;
+  xh_transport *t = handle->transport;
+  int flags = 0;
+  if (status < 0)
+    flags = CURL_CSELECT_ERR;
+  if (events & UV_READABLE)
+    flags |= CURL_CSELECT_IN;
+  if (events & UV_WRITABLE)
+    flags |= CURL_CSELECT_OUT;
+  int running;
+  curl_multi_socket_action(t->multi, handle->fd, flags, &running);
+  collect(t);
+}
+
+static void maybe_closed(xh_transport *t);
+
+static void on_poll_closed(uv_handle_t *handle)
+{
+  poll_handle *h = handle->data;
+  xh_transport *t = h->transport;
+  free(h);
+  t->open_polls--;
+  maybe_closed(t);
+}
+
+static poll_handle *poll_new(xh_transport *t, curl_socket_t fd)
+{
+  poll_handle *handle = calloc(1, sizeof *handle);
+  if (!handle)
+    return NULL;
+  handle->transport = t;
+  handle->fd = fd;
+  if (uv_poll_init_socket(t->loop, &handle->poll, fd) != 0) {
+    free(handle);
+    return NULL;
+  }
+  handle->poll.data = handle;
+  t->open_polls++;
+  return handle;
+}
+
+static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *socket_arg)
+{
+  (void)easy;
+  xh_transport *t = arg;
+  poll_handle *handle = socket_arg;
+  if (what == CURL_POLL_REMOVE) {
+    if (handle) {
+      curl_multi_assign(t->multi, fd, NULL);
+      uv_poll_stop(&handle->poll);
+      uv_close((uv_handle_t *)&handle->poll, on_poll_closed);
+    }
+    return 0;
+  }
+  if (!handle) {
+    handle = poll_new(t, fd);
+    if (!handle)
+      return -1;
+    curl_multi_assign(t->multi, fd, handle);
+  }
+  int events = (what != CURL_POLL_OUT ? UV_READABLE : 0) | (what != CURL_POLL_IN ? UV_WRITABLE : 0);
+  return uv_poll_start(&handle->poll, events, on_poll) == 0 ? 0 : -1;
+}
+
+static void on_timeout(uv_timer_t *timer)
+{
+  xh_transport *t = timer->data;
+  int running;
+  curl_multi_socket_action(t->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+  collect(t);
+}
+
+static int on_timer(CURLM *multi, long timeout_ms, void *arg)
+{
+  (void)multi;
+  xh_transport *t = arg;
+  if (timeout_ms < 0)
+    return uv_timer_stop(&t->timer);
+  return uv_timer_start(&t->timer, on_timeout, (uint64_t)timeout_ms, 0);
+}
+
+/* ---- pooled handles ---- */
+
+static void configure_easy(xh_exchange *x)
+{
+  CURL *easy = x->easy;
+  curl_easy_setopt(easy, CURLOPT_PRIVATE, x);
+  curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+  curl_easy_setopt(easy, CURLOPT_POST, 1L);
+  curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+  curl_easy_setopt(easy, CURLOPT_USERAGENT, "xo-hooks/" XH_VERSION);
+  curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
+  curl_easy_setopt(easy, CURLOPT_WRITEDATA, x);
+  curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
+  curl_easy_setopt(easy, CURLOPT_HEADERDATA, x);
+  curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
+  curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, x);
+  curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, x->error);
+  curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
+  curl_easy_setopt(easy, CURLOPT_PIPEWAIT, 1L);
+  curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
+  curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+  curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)CURL_BUFFER_BYTES);
+  curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, (long)CURL_BUFFER_BYTES);
+}
+
+static xh_exchange *take_exchange(xh_transport *t)
+{
+  xh_exchange *x = t->idle;
+  if (x) {
+    t->idle = x->next;
+    t->idle_count--;
+  } else {
+    x = calloc(1, sizeof *x);
+    if (!x)
+      return NULL;
+    x->easy = curl_easy_init();
+    if (!x->easy) {
+      free(x);
+      return NULL;
+    }
+    x->transport = t;
+    configure_easy(x);
+  }
+  x->special = x->cut = false;
+  x->read_bytes = x->header_bytes = 0;
+  x->refused_address = NULL;
+  x->error[0] = '\0';
+  x->prev = NULL;
+  x->next = t->running;
+  if (t->running)
+    t->running->prev = x;
+  t->running = x;
+  return x;
+}
+
+static void free_exchange(xh_exchange *x)
+{
+  curl_easy_cleanup(x->easy);
+  curl_slist_free_all(x->headers);
+  free(x);
+}
+
+/* Off the running list and back to the pool. */
+static void give_back(xh_exchange *x)
+{
+  xh_transport *t = x->transport;
+  if (x->prev)
+    x->prev->next = x->next;
+  else
+    t->running = x->next;
+  if (x->next)
+    x->next->prev = x->prev;
+  curl_slist_free_all(x->headers);
+  x->headers = NULL;
+  x->done = NULL;
+  if (t->idle_count >= IDLE_HANDLES_MAX) {
+    free_exchange(x);
+    return;
+  }
+  if (x->special) {
+    curl_easy_reset(x->easy);
+    configure_easy(x);
+  }
+  x->next = t->idle;
+  t->idle = x;
+  t->idle_count++;
+}
+
+/* ---- the end of an exchange ---- */
+
+/* curl counts from the start; we want each step's own time, -1 when it was not reached. */
+static void read_times(CURL *easy, xh_response *r)
+{
+  curl_off_t name = 0, connect = 0, tls = 0, before = 0, first = 0, total = 0;
+  curl_easy_getinfo(easy, CURLINFO_NAMELOOKUP_TIME_T, &name);
+  curl_easy_getinfo(easy, CURLINFO_CONNECT_TIME_T, &connect);
+  curl_easy_getinfo(easy, CURLINFO_APPCONNECT_TIME_T, &tls);
+  curl_easy_getinfo(easy, CURLINFO_PRETRANSFER_TIME_T, &before);
+  curl_easy_getinfo(easy, CURLINFO_STARTTRANSFER_TIME_T, &first);
+  curl_easy_getinfo(easy, CURLINFO_TOTAL_TIME_T, &total);
+  bool answered = r->http_status > 0;
+  r->name_us = name > 0 ? name : -1;
+  r->connect_us = connect > 0 ? (connect > name ? connect - name : 0) : -1;
+  r->tls_us = tls > 0 ? (tls > connect ? tls - connect : 0) : -1;
+  r->first_byte_us = answered ? (first > before ? first - before : 0) : -1;
+  r->total_us = total;
+  if (answered)
+    r->phase = XH_PHASE_ANSWER;
+  else if (before > 0)
+    r->phase = XH_PHASE_FIRST_BYTE;
+  else if (connect > 0)
+    r->phase = XH_PHASE_TLS;
+  else if (name > 0)
+    r->phase = XH_PHASE_CONNECT;
+  else
+    r->phase = XH_PHASE_NAME;
+}
+
+static void finish(xh_exchange *x, CURLcode code)
+{
+  long status = 0, proxy_status = 0, used_proxy = 0;
+  curl_off_t retry_after = 0;
+  char *redirect = NULL;
+  curl_easy_getinfo(x->easy, CURLINFO_RESPONSE_CODE, &status);
+  curl_easy_getinfo(x->easy, CURLINFO_HTTP_CONNECTCODE, &proxy_status);
+  curl_easy_getinfo(x->easy, CURLINFO_RETRY_AFTER, &retry_after);
+  curl_easy_getinfo(x->easy, CURLINFO_REDIRECT_URL, &redirect);
+#if LIBCURL_VERSION_NUM >= 0x080700
+  curl_easy_getinfo(x->easy, CURLINFO_USED_PROXY, &used_proxy);
+#else
+  used_proxy = proxy_status > 0;
+#endif
+  size_t kept = x->read_bytes < sizeof x->answer ? x->read_bytes : sizeof x->answer;
+  xh_response response = {.code = x->cut ? CURLE_OK : code,
+                          .http_status = (int)status,
+                          .proxy_status = (int)proxy_status,
+                          .answer = {x->answer, kept},
+                          .answer_cut = x->cut,
+                          .retry_after_s = retry_after,
+                          .redirect_url = redirect,
+                          .error = x->error,
+                          .refused_address = x->refused_address,
+                          .used_proxy = used_proxy != 0};
+  read_times(x->easy, &response);
+  curl_multi_remove_handle(x->transport->multi, x->easy);
+  x->done(x->arg, &response);
+  give_back(x);
+}
+
+/* Ends what curl says is done. A callback may start new exchanges, never re-enter this. */
+static void collect(xh_transport *t)
+{
+  if (t->collecting || t->closing)
+    return;
+  t->collecting = true;
+  CURLMsg *message;
+  int left;
+  while ((message = curl_multi_info_read(t->multi, &left)) != NULL) {
+    if (message->msg != CURLMSG_DONE)
+      continue;
+    xh_exchange *x = NULL;
+    curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &x);
+    finish(x, message->data.result);
+  }
+  t->collecting = false;
+}
+
+/* ---- the interface ---- */
+
+static void free_transport(xh_transport *t)
+{
+  for (size_t i = 0; i < t->allow_metadata_count; i++)
+    free(t->allow_metadata[i]);
+  free(t->allow_metadata);
+  free(t);
+}
+
+int xh_transport_new(uv_loop_t *loop, const xh_transport_options *options, xh_transport **ret_transport)
+{
+  xh_transport *t = calloc(1, sizeof *t);
+  if (!t)
+    return XH_ENOMEM;
+  t->loop = loop;
+  t->allow_metadata = calloc(options->allow_metadata_count + 1, sizeof *t->allow_metadata);
+  for (size_t i = 0; t->allow_metadata && i < options->allow_metadata_count; i++)
+    if ((t->allow_metadata[i] = strdup(options->allow_metadata[i])) != NULL)
+      t->allow_metadata_count = i + 1;
+  t->multi = t->allow_metadata_count == options->allow_metadata_count ? curl_multi_init() : NULL;
+  if (!t->multi) {
+    free_transport(t);
+    return XH_ENOMEM;
+  }
+  long connections = options->connections_max ? (long)options->connections_max : 256;
+  curl_multi_setopt(t->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
+  curl_multi_setopt(t->multi, CURLMOPT_SOCKETDATA, t);
+  curl_multi_setopt(t->multi, CURLMOPT_TIMERFUNCTION, on_timer);
+  curl_multi_setopt(t->multi, CURLMOPT_TIMERDATA, t);
+  curl_multi_setopt(t->multi, CURLMOPT_MAXCONNECTS, connections);
+  curl_multi_setopt(t->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_MULTIPLEX);
+  uv_timer_init(loop, &t->timer);
+  t->timer.data = t;
+  *ret_transport = t;
+  return 0;
+}
+
+static CURLcode apply(xh_exchange *x, const xh_request *request)
+{
+  CURL *easy = x->easy;
+  int64_t connect_ms = request->timeout_ms < XH_CONNECT_TIMEOUT_MS ? request->timeout_ms : XH_CONNECT_TIMEOUT_MS;
+  CURLcode rc = curl_easy_setopt(easy, CURLOPT_URL, request->url);
+  curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request->body.ptr);
+  curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body.len);
+  curl_easy_setopt(easy, CURLOPT_HTTPHEADER, request->headers);
+  curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)request->timeout_ms);
+  curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)connect_ms);
+  if (rc == CURLE_OK && request->proxy) {
+    x->special = true;
+    rc = curl_easy_setopt(easy, CURLOPT_PROXY, request->proxy);
+    curl_easy_setopt(easy, CURLOPT_NOPROXY, ""); /* the hook's own word stands above the environment's exceptions */
+  }
+  const xh_tls *tls = request->tls;
+  if (rc == CURLE_OK && tls && (tls->ca_file || tls->certificate_file || tls->pinned_certificate)) {
+    x->special = true;
+    rc = xh_tls_apply(easy, tls);
+  }
+  return rc;
+}
+
+int xh_transport_send(xh_transport *transport, const xh_request *request, xh_response_cb done, void *arg,
+                      xh_exchange **ret_exchange)
+{
+  xh_exchange *x = transport->closing ? NULL : take_exchange(transport);
+  if (!x) {
+    curl_slist_free_all(request->headers);
+    return XH_ENOMEM;
+  }
+  x->headers = request->headers;
+  x->done = done;
+  x->arg = arg;
+  CURLcode rc = apply(x, request);
+  if (rc != CURLE_OK || curl_multi_add_handle(transport->multi, x->easy) != CURLM_OK) {
+    x->special = true;
+    give_back(x);
+    return rc == CURLE_OUT_OF_MEMORY ? XH_ENOMEM : XH_EINVAL;
+  }
+  *ret_exchange = x;
+  return 0;
+}
+
+void xh_transport_cancel(xh_exchange *exchange)
+{
+  curl_multi_remove_handle(exchange->transport->multi, exchange->easy);
+  exchange->special = true;
+  give_back(exchange);
+}
+
+static void maybe_closed(xh_transport *t)
+{
+  if (!t->closing || !t->timer_closed || t->open_polls > 0)
+    return;
+  void (*closed)(void *) = t->closed;
+  void *arg = t->closed_arg;
+  free_transport(t);
+  closed(arg);
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+  xh_transport *t = handle->data;
+  t->timer_closed = true;
+  maybe_closed(t);
+}
+
+void xh_transport_close(xh_transport *transport, void (*done)(void *arg), void *arg)
+{
+  transport->closing = true;
+  transport->closed = done;
+  transport->closed_arg = arg;
+  while (transport->running)
+    xh_transport_cancel(transport->running);
+  while (transport->idle) {
+    xh_exchange *x = transport->idle;
+    transport->idle = x->next;
+    free_exchange(x);
+  }
+  curl_multi_cleanup(transport->multi); /* closes cached connections and their polls */
+  uv_timer_stop(&transport->timer);
+  uv_close((uv_handle_t *)&transport->timer, on_timer_closed);
+}
