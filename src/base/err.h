@@ -26,7 +26,9 @@
   X(ESTALE, -18, "the timestamp is outside the tolerance")                                                   \
   X(EPROTOCOL, -19, "breaks the protocol")                                                                   \
   X(ECLOSED, -20, "closed")                                                                                  \
-  X(ETRUNCATED, -21, "ends in the middle")
+  X(ETRUNCATED, -21, "ends in the middle")                                                                   \
+  X(EMISSING, -22, "lacks a required property")                                                              \
+  X(ENUL, -23, "holds a NUL byte")
 
 enum xh_err {
 #define XH_ERR_CODE(name, code, text) XH_##name = (code),

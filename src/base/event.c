@@ -22,8 +22,6 @@ static bool method_char(char c)
 /* Takes the quotes off a method name that consists of plain characters. */
 static const char *read_method(xh_str value, xh_str *ret_method)
 {
-  if (!value.ptr)
-    return "property \"method\" is missing";
   if (xh_json_typeof(value) != XH_JSON_STRING)
     return "property \"method\" is not a string";
   xh_str name = {value.ptr + 1, value.len - 2};
@@ -38,8 +36,6 @@ static const char *read_method(xh_str value, xh_str *ret_method)
 
 static const char *read_type(xh_str value, xh_event_type *ret_type)
 {
-  if (!value.ptr)
-    return "property \"type\" is missing";
   if (xh_str_eqz(value, "\"pre\""))
     *ret_type = XH_PRE;
   else if (xh_str_eqz(value, "\"post\""))
@@ -55,6 +51,11 @@ int xh_event_parse(xh_str text, xh_event *ret_event, xh_event_fault *ret_fault)
   int rc = xh_json_validate(text, &json_fault);
   if (rc)
     return fault(ret_fault, rc, json_fault.offset, json_fault.what);
+  return xh_event_from_valid(text, ret_event, ret_fault);
+}
+
+int xh_event_from_valid(xh_str text, xh_event *ret_event, xh_event_fault *ret_fault)
+{
   xh_event event = {.raw = xh_json_trim(text)};
   xh_json_iter it;
   if (xh_json_typeof(text) != XH_JSON_OBJECT || !xh_json_iter_init(&it, text))
@@ -82,6 +83,9 @@ int xh_event_parse(xh_str text, xh_event *ret_event, xh_event_fault *ret_fault)
         *properties[i].to = value;
         break;
       }
+  if (!method.ptr || !type.ptr)
+    return fault(ret_fault, XH_EMISSING, 0,
+                 method.ptr ? "property \"type\" is missing" : "property \"method\" is missing");
   const char *wrong = read_method(method, &event.method);
   if (!wrong)
     wrong = read_type(type, &event.type);

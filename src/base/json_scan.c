@@ -23,7 +23,9 @@ static int fail(scan *s, int code, const char *what)
 
 static int fail_here(scan *s, const char *what)
 {
-  return s->at >= s->end ? fail(s, XH_ETRUNCATED, "ends in the middle of a value") : fail(s, XH_EJSON, what);
+  if (s->at >= s->end)
+    return fail(s, XH_ETRUNCATED, "ends in the middle of a value");
+  return *s->at ? fail(s, XH_EJSON, what) : fail(s, XH_ENUL, "NUL byte");
 }
 
 static const char *skip_space(const char *p, const char *end)
@@ -86,7 +88,7 @@ static int scan_string(scan *s)
       if (rc)
         return rc;
     } else if (c < 0x20) {
-      return fail(s, XH_EJSON, c ? "control character in a string" : "NUL byte in a string");
+      return fail_here(s, "control character in a string");
     } else {
       size_t width = xh_utf8_width(p, (size_t)(s->end - p));
       if (width == 0)
@@ -199,8 +201,9 @@ static int scan_value(scan *s, bool *ret_open)
   default:
     if (*s->at == '-' || is_digit(s))
       return scan_number(s);
-    return fail(s, (unsigned char)*s->at >= 0x80 && !xh_utf8_width(s->at, (size_t)(s->end - s->at)) ? XH_EUTF8 : XH_EJSON,
-                *s->at ? "expected a value" : "NUL byte");
+    if ((unsigned char)*s->at >= 0x80 && !xh_utf8_width(s->at, (size_t)(s->end - s->at)))
+      return fail(s, XH_EUTF8, "not valid UTF-8");
+    return fail_here(s, "expected a value");
   }
 }
 
@@ -235,7 +238,7 @@ static int scan_all(scan *s)
       return rc;
   }
   s->at = skip_space(s->at, s->end);
-  return s->at == s->end ? 0 : fail(s, XH_EJSON, "something follows the value");
+  return s->at == s->end ? 0 : fail_here(s, "something follows the value");
 }
 
 int xh_json_validate(xh_str text, xh_json_fault *ret_fault)

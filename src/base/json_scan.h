@@ -35,8 +35,8 @@ typedef struct xh_json_fault {
 } xh_json_fault;
 
 /*
- * Is `text` exactly one JSON value, with white space around it? Returns 0, XH_EJSON, XH_EUTF8, XH_EDEPTH or
- * XH_ETRUNCATED (it ends in the middle); `ret_fault` (may be NULL) is set on failure. A NUL byte is XH_EJSON.
+ * Is `text` exactly one JSON value, with white space around it? Returns 0, XH_EJSON, XH_EUTF8, XH_ENUL (a NUL byte), XH_EDEPTH
+ * or XH_ETRUNCATED (it ends in the middle); `ret_fault` (may be NULL) is set on failure.
  * Everything below expects text that passed here.
  */
 int xh_json_validate(xh_str text, xh_json_fault *ret_fault);
