@@ -1,0 +1,401 @@
+#include "delivery/dispatcher.h"
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "delivery/dispatcher_internal.h"
+#include "hooks/hooks.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <sys/random.h>
+
+enum { CLOCK_JUMP_MS = 2000 };
+
+void xh_webhook_id(const char *instance, int64_t delivery_id, char out[XH_WEBHOOK_ID_SIZE])
+{
+  snprintf(out, XH_WEBHOOK_ID_SIZE, "msg_%.16s%016" PRIx64, instance, (uint64_t)delivery_id);
+}
+
+/* ---- hooks ---- */
+
+static void unref_hook(void *hook)
+{
+  xh_hook_unref(hook);
+}
+
+int xh_dispatcher_set_hook(xh_dispatcher *dispatcher, int64_t hook_id, xh_hook *hook)
+{
+  xh_hook *old = xh_map_get_id(&dispatcher->hooks, hook_id);
+  if (xh_map_set_id(&dispatcher->hooks, hook_id, hook) != 0)
+    return XH_ENOMEM;
+  xh_hook_ref(hook);
+  xh_hook_unref(old);
+  return 0;
+}
+
+xh_hook *xh_dispatcher_hook(xh_dispatcher *dispatcher, int64_t hook_id)
+{
+  xh_hook *hook = xh_map_get_id(&dispatcher->hooks, hook_id);
+  if (hook)
+    return hook;
+  char *config;
+  if (xh_outbox_hook_config(dispatcher->outbox, hook_id, &config) != 0)
+    return NULL;
+  int rc = xh_hook_compile(xh_str_z(config), &hook);
+  free(config);
+  if (rc) {
+    xh_log(XH_LOG_ERROR, "hook %lld in the outbox can't be read: %s", (long long)hook_id, xh_err_text(rc));
+    return NULL;
+  }
+  if (xh_map_set_id(&dispatcher->hooks, hook_id, hook) == 0)
+    return hook;
+  xh_hook_unref(hook);
+  return NULL;
+}
+
+/* ---- targets ---- */
+
+static void free_target(void *value)
+{
+  target *t = value;
+  free(t->url_shown);
+  free(t);
+}
+
+target *dispatcher_target(xh_dispatcher *d, int64_t target_id)
+{
+  target *t = xh_map_get_id(&d->targets, target_id);
+  if (t)
+    return t;
+  t = calloc(1, sizeof *t);
+  if (!t || xh_map_set_id(&d->targets, target_id, t) != 0) {
+    free(t);
+    return NULL;
+  }
+  t->id = target_id;
+  t->dispatcher = d;
+  t->window = XH_TARGET_WINDOW_FIRST;
+  return t;
+}
+
+static void name_target(target *t, const xh_hook *hook)
+{
+  if (!t->url_shown && hook)
+    t->url_shown = strdup(hook->url_shown);
+}
+
+void dispatcher_drop(xh_dispatcher *d, job *j)
+{
+  xh_map_remove_id(&d->active, j->delivery->id);
+  d->ready_bytes -= j->delivery->body->len;
+  job_free(j);
+}
+
+/* ---- time ---- */
+
+/* The wall clock was set: what is due keeps its distance, so that no retry comes years late or all at once. */
+static void check_clock(xh_dispatcher *d)
+{
+  int64_t offset_ms = xh_wall_ms() - xh_mono_ms();
+  int64_t jump_ms = offset_ms - d->clock_offset_ms;
+  if (jump_ms > -CLOCK_JUMP_MS && jump_ms < CLOCK_JUMP_MS)
+    return;
+  d->clock_offset_ms = offset_ms;
+  xh_log(XH_LOG_WARN, "the clock jumped by %lld ms; times of retries move with it", (long long)jump_ms);
+  xh_outbox_shift_due(d->outbox, jump_ms);
+  size_t at = 0;
+  void *value;
+  while (xh_map_next(&d->targets, &at, NULL, &value)) {
+    target *t = value;
+    if (t->due_ms)
+      t->due_ms += jump_ms;
+    for (job *j = t->deferred.first; j; j = j->next)
+      j->due_ms += jump_ms;
+  }
+}
+
+static void for_each_target(xh_dispatcher *d, void (*each)(target *t))
+{
+  size_t at = 0;
+  void *value;
+  while (xh_map_next(&d->targets, &at, NULL, &value))
+    each(value);
+}
+
+static void check_time_now(target *t)
+{
+  target_check_time(t, xh_wall_ms(), xh_mono_ms());
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+  xh_dispatcher *d = timer->data;
+  d->timer_at_ms = INT64_MAX;
+  check_clock(d);
+  for_each_target(d, check_time_now);
+  for_each_target(d, target_plan);
+}
+
+void dispatcher_wake_at(xh_dispatcher *d, int64_t mono_ms)
+{
+  if (d->stopping || mono_ms >= d->timer_at_ms)
+    return;
+  d->timer_at_ms = mono_ms;
+  int64_t wait_ms = mono_ms - xh_mono_ms();
+  uv_update_time(d->loop);
+  uv_timer_start(&d->timer, on_timer, (uint64_t)(wait_ms > 0 ? wait_ms : 0), 0);
+}
+
+/* ---- submissions ---- */
+
+static void pump_ready(target *t)
+{
+  if (t->ready.count > 0)
+    target_pump(t);
+}
+
+static void on_kick(uv_idle_t *idle)
+{
+  xh_dispatcher *d = idle->data;
+  uv_idle_stop(idle);
+  d->kicked = false;
+  for_each_target(d, pump_ready);
+}
+
+static void kick(xh_dispatcher *d)
+{
+  if (!d->kicked && !d->stopping)
+    uv_idle_start(&d->kick, on_kick);
+  d->kicked = true;
+}
+
+/* Does it stay in the outbox for now? Then everything after it does too, until the target has caught up. */
+static bool leave_in_outbox(target *t, const xh_submission *s)
+{
+  const xh_dispatcher *d = t->dispatcher;
+  size_t bytes = s->delivery->body->len;
+  if (s->urgent || !s->durable)
+    return false;
+  bool full = !target_has_room(t, bytes) || (d->ready_bytes > 0 && d->ready_bytes + bytes > XH_READY_BYTES_MAX);
+  if (!t->overflow && !full)
+    return false;
+  if (!t->overflow)
+    t->cursor = s->delivery->id - 1;
+  t->overflow = true;
+  t->dropped_since_refill = true;
+  return true;
+}
+
+void xh_dispatcher_submit(xh_dispatcher *dispatcher, const xh_submission *submission)
+{
+  xh_dispatcher *d = dispatcher;
+  xh_delivery *delivery = submission->delivery;
+  target *t = dispatcher_target(d, delivery->target_id);
+  xh_hook *hook = xh_dispatcher_hook(d, delivery->hook_id);
+  if (!t || !hook) {
+    xh_delivery_free(delivery); /* it stays in the outbox */
+    return;
+  }
+  name_target(t, hook);
+  t->pending_count++;
+  if (leave_in_outbox(t, submission)) {
+    xh_delivery_free(delivery);
+    target_refill(t);
+    return;
+  }
+  int64_t id = delivery->id;
+  job *j = job_new(t, delivery, hook);
+  if (!j || xh_map_set_id(&d->active, id, j) != 0) {
+    job_free(j);
+    if (!t->overflow)
+      t->cursor = id - 1;
+    t->overflow = t->dropped_since_refill = true;
+    return;
+  }
+  j->durable = submission->durable;
+  j->urgent = submission->urgent;
+  j->watch = submission->watch;
+  j->watch_arg = submission->watch_arg;
+  d->ready_bytes += delivery->body->len;
+  target_make_ready(t, j, j->urgent);
+  kick(d);
+}
+
+void xh_dispatcher_unwatch(xh_dispatcher *dispatcher, int64_t delivery_id)
+{
+  job *j = xh_map_get_id(&dispatcher->active, delivery_id);
+  if (j)
+    j->watch = NULL;
+}
+
+void xh_dispatcher_look(xh_dispatcher *dispatcher, int64_t target_id)
+{
+  target *t = dispatcher_target(dispatcher, target_id);
+  if (!t)
+    return;
+  target_retry_at(t, xh_wall_ms());
+  if (t->breaker.held)
+    t->breaker.probe_at_ms = xh_mono_ms();
+  target_pump(t);
+}
+
+void xh_dispatcher_forget(xh_dispatcher *dispatcher, int64_t target_id, int64_t count)
+{
+  target *t = xh_map_get_id(&dispatcher->targets, target_id);
+  if (t)
+    t->pending_count -= count;
+}
+
+/* ---- reports ---- */
+
+int64_t xh_dispatcher_held_since(const xh_dispatcher *dispatcher, int64_t target_id)
+{
+  const target *t = xh_map_get_id(&dispatcher->targets, target_id);
+  return t && t->breaker.held ? t->held_since_ms : 0;
+}
+
+bool xh_dispatcher_is_sending(const xh_dispatcher *dispatcher, int64_t delivery_id)
+{
+  const job *j = xh_map_get_id(&dispatcher->active, delivery_id);
+  return j && j->place == JOB_SENDING;
+}
+
+void xh_dispatcher_report(const xh_dispatcher *dispatcher, void (*each)(void *arg, const xh_target_report *report), void *arg)
+{
+  size_t at = 0;
+  void *value;
+  int64_t now_ms = xh_mono_ms();
+  while (xh_map_next(&dispatcher->targets, &at, NULL, &value)) {
+    const target *t = value;
+    int64_t probe_ms = t->breaker.probe_at_ms - now_ms;
+    each(arg, &(xh_target_report){.target_id = t->id,
+                                  .url_shown = t->url_shown ? t->url_shown : "",
+                                  .pending_count = t->pending_count,
+                                  .in_flight = t->in_flight,
+                                  .held_since_ms = t->breaker.held ? t->held_since_ms : 0,
+                                  .failing_since_ms = t->failing_since_ms,
+                                  .next_probe_in_ms = t->breaker.held && probe_ms > 0 ? probe_ms : 0});
+  }
+}
+
+void xh_dispatcher_get_stats(const xh_dispatcher *dispatcher, xh_dispatcher_stats *ret_stats)
+{
+  xh_dispatcher_stats stats = {.in_flight = dispatcher->in_flight, .ready_bytes = dispatcher->ready_bytes};
+  size_t at = 0;
+  void *value;
+  while (xh_map_next(&dispatcher->targets, &at, NULL, &value)) {
+    const target *t = value;
+    stats.ready_count += t->ready.count;
+    stats.pending_count += t->pending_count;
+    stats.held_targets += t->breaker.held;
+  }
+  *ret_stats = stats;
+}
+
+/* ---- life ---- */
+
+static void take_backlog(xh_dispatcher *d)
+{
+  const xh_target_backlog *items;
+  size_t count = xh_outbox_backlog(d->outbox, &items);
+  for (size_t i = 0; i < count; i++) {
+    target *t = dispatcher_target(d, items[i].target_id);
+    if (!t)
+      continue;
+    name_target(t, xh_dispatcher_hook(d, items[i].hook_id));
+    t->pending_count = items[i].pending_count;
+    t->overflow = t->dropped_since_refill = true;
+    t->due_ms = 1; /* perhaps; the first look tells */
+    if (items[i].held_since_ms) {
+      xh_breaker_restore(&t->breaker, xh_mono_ms());
+      t->held_since_ms = t->failing_since_ms = items[i].held_since_ms;
+      t->logged_down = true;
+    }
+  }
+}
+
+int xh_dispatcher_new(const xh_dispatcher_options *options, xh_dispatcher **ret_dispatcher)
+{
+  xh_dispatcher *d = calloc(1, sizeof *d);
+  if (!d)
+    return XH_ENOMEM;
+  d->loop = options->loop;
+  d->transport = options->transport;
+  d->outbox = options->outbox;
+  d->timer_at_ms = INT64_MAX;
+  d->clock_offset_ms = xh_wall_ms() - xh_mono_ms();
+  if (getrandom(&d->random_state, sizeof d->random_state, GRND_NONBLOCK) != (ssize_t)sizeof d->random_state ||
+      d->random_state == 0)
+    d->random_state = (uint64_t)xh_wall_ms();
+  uv_timer_init(d->loop, &d->timer);
+  uv_timer_init(d->loop, &d->grace);
+  uv_idle_init(d->loop, &d->kick);
+  d->timer.data = d->grace.data = d->kick.data = d;
+  d->handles_open = 3;
+  take_backlog(d);
+  *ret_dispatcher = d;
+  return 0;
+}
+
+void xh_dispatcher_start(xh_dispatcher *dispatcher)
+{
+  dispatcher->started = true;
+  for_each_target(dispatcher, target_pump);
+  for_each_target(dispatcher, target_plan);
+}
+
+static void on_handle_closed(uv_handle_t *handle)
+{
+  xh_dispatcher *d = handle->data;
+  if (--d->handles_open == 0)
+    d->stopped(d->stopped_arg);
+}
+
+static void close_handles(xh_dispatcher *d)
+{
+  if (uv_is_closing((uv_handle_t *)&d->timer))
+    return;
+  uv_close((uv_handle_t *)&d->timer, on_handle_closed);
+  uv_close((uv_handle_t *)&d->grace, on_handle_closed);
+  uv_close((uv_handle_t *)&d->kick, on_handle_closed);
+}
+
+void dispatcher_check_stopped(xh_dispatcher *d)
+{
+  if (d->stopping && d->in_flight == 0)
+    close_handles(d);
+}
+
+static void on_grace(uv_timer_t *timer)
+{
+  close_handles(timer->data);
+}
+
+void xh_dispatcher_stop(xh_dispatcher *dispatcher, int64_t grace_ms, void (*done)(void *arg), void *arg)
+{
+  dispatcher->stopping = true;
+  dispatcher->stopped = done;
+  dispatcher->stopped_arg = arg;
+  uv_timer_stop(&dispatcher->timer);
+  uv_timer_start(&dispatcher->grace, on_grace, (uint64_t)grace_ms, 0);
+  dispatcher_check_stopped(dispatcher);
+}
+
+void xh_dispatcher_free(xh_dispatcher *dispatcher)
+{
+  if (!dispatcher)
+    return;
+  size_t at = 0;
+  void *value;
+  while (xh_map_next(&dispatcher->active, &at, NULL, &value)) {
+    job *j = value;
+    if (j->run)
+      xh_attempt_cancel(j->run);
+    job_free(j);
+  }
+  xh_map_done(&dispatcher->active, NULL);
+  xh_map_done(&dispatcher->targets, free_target);
+  xh_map_done(&dispatcher->hooks, unref_hook);
+  free(dispatcher);
+}

@@ -1,0 +1,47 @@
+/* Shared by the dispatcher's files: dispatcher.c (life, submissions), flow.c (from ready to settled), refill.c (from the outbox). */
+#ifndef XH_DELIVERY_DISPATCHER_INTERNAL_H
+#define XH_DELIVERY_DISPATCHER_INTERNAL_H
+
+#include "delivery/queue.h"
+
+struct xh_dispatcher {
+  uv_loop_t *loop;
+  xh_transport *transport;
+  xh_outbox *outbox;
+  uv_timer_t timer;
+  int64_t timer_at_ms; /* monotonic; INT64_MAX: not set */
+  uv_idle_t kick;      /* runs once soon: starts what may not start inside the caller */
+  bool kicked;
+  xh_map targets; /* id → target */
+  xh_map active;  /* delivery id → job in memory */
+  xh_map hooks;   /* id → xh_hook, referenced */
+  unsigned in_flight;
+  size_t ready_bytes; /* bodies of all jobs in memory */
+  target *starved_first, *starved_last;
+  int64_t clock_offset_ms; /* wall minus monotonic, as last seen */
+  uint64_t random_state;
+  bool started, stopping;
+  uv_timer_t grace;
+  void (*stopped)(void *arg);
+  void *stopped_arg;
+  unsigned handles_open;
+};
+
+/* dispatcher.c */
+target *dispatcher_target(xh_dispatcher *d, int64_t target_id);
+void dispatcher_drop(xh_dispatcher *d, job *j); /* out of memory's books; frees it */
+void dispatcher_wake_at(xh_dispatcher *d, int64_t mono_ms);
+void dispatcher_check_stopped(xh_dispatcher *d);
+
+/* flow.c */
+void target_pump(target *t);
+void dispatcher_feed_starved(xh_dispatcher *d);
+
+/* refill.c */
+bool target_adopt(target *t, xh_delivery *delivery); /* takes it; false when it is in memory already or its hook is lost */
+void target_refill(target *t);  /* asks the outbox for more when there is room and need */
+void target_check_time(target *t, int64_t wall_ms, int64_t mono_ms); /* retries due, probes due */
+void target_plan(target *t);    /* sets the timer for what comes next */
+void target_retry_at(target *t, int64_t wall_ms); /* a retry in the outbox is due then */
+
+#endif

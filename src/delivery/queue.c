@@ -1,0 +1,116 @@
+#include "delivery/queue.h"
+
+#include <stdlib.h>
+
+enum { URGENT_EXTRA = 8 /* places above the window for events whose source waits */ };
+
+void job_list_append(job_list *list, job *j)
+{
+  j->next = NULL;
+  j->prev = list->last;
+  if (list->last)
+    list->last->next = j;
+  else
+    list->first = j;
+  list->last = j;
+  list->count++;
+}
+
+void job_list_prepend(job_list *list, job *j)
+{
+  j->prev = NULL;
+  j->next = list->first;
+  if (list->first)
+    list->first->prev = j;
+  else
+    list->last = j;
+  list->first = j;
+  list->count++;
+}
+
+void job_list_remove(job_list *list, job *j)
+{
+  if (j->prev)
+    j->prev->next = j->next;
+  else
+    list->first = j->next;
+  if (j->next)
+    j->next->prev = j->prev;
+  else
+    list->last = j->prev;
+  j->prev = j->next = NULL;
+  list->count--;
+}
+
+job *job_list_take(job_list *list)
+{
+  job *j = list->first;
+  if (j)
+    job_list_remove(list, j);
+  return j;
+}
+
+job *job_new(target *t, xh_delivery *delivery, xh_hook *hook)
+{
+  job *j = calloc(1, sizeof *j);
+  if (!j) {
+    xh_delivery_free(delivery);
+    return NULL;
+  }
+  j->delivery = delivery;
+  j->target = t;
+  j->hook = xh_hook_ref(hook);
+  return j;
+}
+
+void job_free(job *j)
+{
+  if (!j)
+    return;
+  xh_delivery_free(j->delivery);
+  xh_hook_unref(j->hook);
+  free(j);
+}
+
+void target_make_ready(target *t, job *j, bool first)
+{
+  if (first)
+    job_list_prepend(&t->ready, j);
+  else
+    job_list_append(&t->ready, j);
+  j->place = JOB_READY;
+  t->ready_bytes += j->delivery->body->len;
+}
+
+void target_unready(target *t, job *j)
+{
+  job_list_remove(&t->ready, j);
+  j->place = JOB_NOWHERE;
+  t->ready_bytes -= j->delivery->body->len;
+}
+
+bool target_has_room(const target *t, size_t bytes)
+{
+  return t->ready.count < XH_READY_COUNT_MAX && (t->ready_bytes == 0 || t->ready_bytes + bytes <= XH_READY_BYTES_MAX / 4);
+}
+
+job *target_leader_of(const target *t, const job *j)
+{
+  const xh_delivery *d = j->delivery;
+  if (d->type != XH_POST || !d->call_id || d->attempt_count > 0)
+    return NULL;
+  for (job *other = t->sending.first; other; other = other->next) {
+    const xh_delivery *o = other->delivery;
+    if (o->type == XH_PRE && o->hook_id == d->hook_id && o->attempt_count == 0 && o->call_id &&
+        strcmp(o->call_id, d->call_id) == 0)
+      return other;
+  }
+  return NULL;
+}
+
+bool target_may_start(const target *t, const job *j, int64_t now_ms)
+{
+  if (t->breaker.held)
+    return !t->breaker.probing && t->in_flight == 0 && now_ms >= t->breaker.probe_at_ms;
+  return t->in_flight < t->window + (j->urgent ? URGENT_EXTRA : 0);
+}

@@ -1,0 +1,85 @@
+/*
+ * Inside the dispatcher: jobs (deliveries in memory) and the queue of one target. Decisions and lists, no I/O.
+ */
+#ifndef XH_DELIVERY_QUEUE_H
+#define XH_DELIVERY_QUEUE_H
+
+#include "base/map.h"
+#include "delivery/dispatcher.h"
+#include "delivery/schedule.h"
+
+typedef struct job job;
+typedef struct target target;
+
+typedef struct job_list {
+  job *first, *last;
+  size_t count;
+} job_list;
+
+/* Where a job is: in one list of its target, or running. */
+typedef enum job_place { JOB_NOWHERE, JOB_READY, JOB_FOLLOWING, JOB_SENDING, JOB_DEFERRED } job_place;
+
+struct job {
+  job *prev, *next;
+  xh_delivery *delivery; /* owned */
+  target *target;
+  xh_hook *hook; /* referenced */
+  xh_attempt_run *run;
+  job_list followers; /* post events of the same call: not before this pre event's first attempt has ended */
+  job_place place;
+  bool durable, urgent;
+  int64_t due_ms; /* when deferred: wall clock */
+  xh_watch_cb watch;
+  void *watch_arg;
+};
+
+struct target {
+  int64_t id;
+  xh_dispatcher *dispatcher;
+  char *url_shown;
+  xh_breaker breaker;
+  unsigned window; /* attempts that may run at once */
+  unsigned in_flight;
+  job_list ready;    /* by id, urgent ones first */
+  job_list sending;
+  job_list deferred; /* failed ones that are not on disk (it refuses): they wait here */
+  size_t ready_bytes;
+  int64_t pending_count;
+  /* Fresh deliveries up to `cursor` are in memory or done; with `overflow` there are more in the outbox. */
+  int64_t cursor;
+  bool overflow;
+  bool dropped_since_refill;
+  bool refilling;
+  int64_t due_ms; /* wall clock of the earliest retry in the outbox; 0: none known */
+  bool asking_due;
+  bool adopted_last; /* the last answer of the outbox held something that was not in memory */
+  int64_t held_since_ms, failing_since_ms;
+  int64_t logged_mono_ms;
+  bool logged_down;
+  bool starved; /* in the dispatcher's list of those that wait for a free place */
+  target *next_starved;
+};
+
+void job_list_append(job_list *list, job *j);
+void job_list_prepend(job_list *list, job *j);
+void job_list_remove(job_list *list, job *j);
+job *job_list_take(job_list *list); /* the first, or NULL */
+
+/* A job of the target; takes the delivery, references the hook. NULL without memory (the delivery is freed). */
+job *job_new(target *t, xh_delivery *delivery, xh_hook *hook);
+void job_free(job *j); /* not its followers */
+
+/* Into the ready queue: urgent ones and returning ones first, others last. Keeps the byte count. */
+void target_make_ready(target *t, job *j, bool first);
+void target_unready(target *t, job *j);
+
+/* Has it room for another delivery of `bytes`? */
+bool target_has_room(const target *t, size_t bytes);
+
+/* The running first attempt of the pre event that `j` (a post event) must not overtake, or NULL. */
+job *target_leader_of(const target *t, const job *j);
+
+/* May another attempt start? `now_ms` is monotonic. */
+bool target_may_start(const target *t, const job *j, int64_t now_ms);
+
+#endif

@@ -1,0 +1,182 @@
+/* From the outbox into memory: fresh deliveries that did not fit, and retries that are due. */
+#include "base/clock.h"
+#include "base/log.h"
+#include "delivery/dispatcher_internal.h"
+
+#include <stdlib.h>
+
+enum { REFILL_BELOW = XH_READY_COUNT_MAX / 2 };
+
+bool target_adopt(target *t, xh_delivery *delivery)
+{
+  xh_dispatcher *d = t->dispatcher;
+  if (xh_map_get_id(&d->active, delivery->id)) {
+    xh_delivery_free(delivery);
+    return false;
+  }
+  xh_hook *hook = xh_dispatcher_hook(d, delivery->hook_id);
+  if (!hook) {
+    xh_settlement settlement = {.delivery_id = delivery->id,
+                                .target_id = t->id,
+                                .state = XH_DEAD,
+                                .attempt_count = delivery->attempt_count,
+                                .reason = "its stored hook can't be read any more"};
+    xh_outbox_settle(d->outbox, &settlement);
+    t->pending_count--;
+    xh_delivery_free(delivery);
+    return false;
+  }
+  job *j = job_new(t, delivery, hook);
+  if (!j)
+    return false; /* it stays in the outbox */
+  if (xh_map_set_id(&d->active, delivery->id, j) != 0) {
+    job_free(j);
+    return false;
+  }
+  j->durable = true;
+  d->ready_bytes += delivery->body->len;
+  target_make_ready(t, j, false);
+  return true;
+}
+
+static void on_due(void *arg, int rc, int64_t earliest_ms)
+{
+  target *t = arg;
+  t->asking_due = false;
+  int64_t now_ms = xh_wall_ms();
+  if (rc == 0 && earliest_ms > 0) /* what is due but in memory already must not be asked for again and again */
+    target_retry_at(t, earliest_ms <= now_ms && !t->adopted_last ? now_ms + 1000 : earliest_ms);
+  else if (rc != 0)
+    target_retry_at(t, xh_wall_ms() + 1000);
+  target_plan(t);
+}
+
+void target_retry_at(target *t, int64_t wall_ms)
+{
+  if (t->due_ms == 0 || wall_ms < t->due_ms)
+    t->due_ms = wall_ms;
+}
+
+static void ask_due(target *t)
+{
+  if (t->asking_due)
+    return;
+  t->asking_due = xh_outbox_next_due(t->dispatcher->outbox, t->id, on_due, t) == 0;
+  if (!t->asking_due)
+    target_retry_at(t, xh_wall_ms() + 1000);
+}
+
+static void adopt_all(target *t, xh_delivery *list)
+{
+  t->adopted_last = false;
+  while (list) {
+    xh_delivery *next = list->next;
+    list->next = NULL;
+    if (target_adopt(t, list))
+      t->adopted_last = true;
+    list = next;
+  }
+}
+
+static void on_fresh(void *arg, int rc, xh_delivery *list, bool more)
+{
+  target *t = arg;
+  t->refilling = false;
+  for (const xh_delivery *at = list; at; at = at->next)
+    t->cursor = at->id;
+  if (rc == 0 && !more && !t->dropped_since_refill)
+    t->overflow = false;
+  adopt_all(t, list);
+  if (rc != 0)
+    dispatcher_wake_at(t->dispatcher, xh_mono_ms() + 1000);
+  else
+    target_pump(t);
+}
+
+static void on_retries(void *arg, int rc, xh_delivery *list, bool more)
+{
+  target *t = arg;
+  t->refilling = false;
+  adopt_all(t, list);
+  if (rc != 0 || more)
+    target_retry_at(t, xh_wall_ms() + (rc ? 1000 : 0));
+  else
+    ask_due(t);
+  target_plan(t);
+  target_pump(t);
+}
+
+static bool start_refill(target *t, xh_refill_kind kind, int64_t due_ms)
+{
+  xh_dispatcher *d = t->dispatcher;
+  size_t room = XH_READY_COUNT_MAX - (t->ready.count < XH_READY_COUNT_MAX ? t->ready.count : XH_READY_COUNT_MAX);
+  size_t bytes = d->ready_bytes < XH_READY_BYTES_MAX ? XH_READY_BYTES_MAX - d->ready_bytes : 0;
+  xh_refill refill = {.target_id = t->id,
+                      .kind = kind,
+                      .after_id = t->cursor,
+                      .due_ms = due_ms,
+                      /* retries that are in memory already come first in the outbox's order: room for them too */
+                      .count_max = room + t->ready.count + t->sending.count + t->deferred.count,
+                      .bytes_max = bytes < XH_READY_BYTES_MAX / 4 ? bytes : XH_READY_BYTES_MAX / 4};
+  t->refilling = xh_outbox_refill(d->outbox, &refill, kind == XH_REFILL_FRESH ? on_fresh : on_retries, t) == 0;
+  return t->refilling;
+}
+
+void target_refill(target *t)
+{
+  const xh_dispatcher *d = t->dispatcher;
+  if (t->refilling || d->stopping || t->ready.count > REFILL_BELOW || (d->ready_bytes >= XH_READY_BYTES_MAX && t->ready.count > 0))
+    return;
+  if (t->breaker.held && t->ready.count > 0)
+    return; /* one is enough for a probe */
+  int64_t now_ms = xh_wall_ms();
+  if (t->due_ms > 0 && t->due_ms <= now_ms && !(t->breaker.held && t->overflow)) {
+    t->due_ms = 0;
+    if (!start_refill(t, XH_REFILL_DUE, now_ms))
+      t->due_ms = now_ms + 1000;
+  } else if (t->overflow) {
+    t->dropped_since_refill = false;
+    if (!start_refill(t, XH_REFILL_FRESH, 0))
+      t->dropped_since_refill = true;
+  } else if (t->breaker.held && t->due_ms > 0 && t->in_flight == 0 && t->deferred.count == 0 &&
+             xh_mono_ms() >= t->breaker.probe_at_ms) {
+    start_refill(t, XH_REFILL_DUE, INT64_MAX); /* a probe needs something to send, due or not */
+  }
+}
+
+static void wake_deferred(target *t, int64_t wall_ms)
+{
+  for (job *j = t->deferred.first, *next; j; j = next) {
+    next = j->next;
+    if (j->due_ms > wall_ms && !t->breaker.held)
+      continue;
+    job_list_remove(&t->deferred, j);
+    target_make_ready(t, j, false);
+  }
+}
+
+void target_check_time(target *t, int64_t wall_ms, int64_t mono_ms)
+{
+  if (t->breaker.held && (t->breaker.probing || mono_ms < t->breaker.probe_at_ms))
+    return;
+  wake_deferred(t, wall_ms);
+  target_pump(t);
+}
+
+void target_plan(target *t)
+{
+  xh_dispatcher *d = t->dispatcher;
+  int64_t mono_ms = xh_mono_ms();
+  if (t->breaker.held) {
+    if (!t->breaker.probing && t->pending_count > 0)
+      dispatcher_wake_at(d, t->breaker.probe_at_ms > mono_ms ? t->breaker.probe_at_ms : mono_ms + 1);
+    return;
+  }
+  int64_t wall_ms = xh_wall_ms();
+  int64_t at = t->due_ms;
+  for (const job *j = t->deferred.first; j; j = j->next)
+    if (at == 0 || j->due_ms < at)
+      at = j->due_ms;
+  if (at > 0)
+    dispatcher_wake_at(d, mono_ms + (at > wall_ms ? at - wall_ms : 1));
+}
