@@ -1,0 +1,317 @@
+/*
+ * An event's way: match → render → outbox → dispatcher. The acknowledgement follows the commit; what its source waits for is sent
+ * before it.
+ */
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "engine/engine_internal.h"
+#include "payload/payload.h"
+
+#include <stdlib.h>
+
+enum { BODY_CAP_BYTES = 256 * 1024 * 1024 };
+
+/* From the outbox's acceptance to the commit. */
+typedef struct pending {
+  xh_engine *engine;
+  source *source;
+  xh_peer *peer;
+  int64_t id;
+  bool numbered;
+  size_t bytes;
+  xh_delivery *list; /* to submit after the commit */
+  xh_engine_event_cb done;
+  void *done_arg;
+} pending;
+
+/* The bodies of one event, made when first needed and shared by its deliveries. */
+typedef struct bodies {
+  const xh_event *event;
+  xh_str source;
+  xh_blob *raw;      /* the event's own bytes */
+  xh_blob *redacted; /* as kept; the same blob when nothing is masked */
+  xh_blob *format[XH_FORMAT_COUNT]; /* of hooks without `fields` and with default masking */
+  int error;
+} bodies;
+
+static void bodies_done(bodies *b)
+{
+  xh_blob_unref(b->raw);
+  xh_blob_unref(b->redacted);
+  for (size_t i = 0; i < XH_FORMAT_COUNT; i++)
+    xh_blob_unref(b->format[i]);
+}
+
+static xh_blob *raw_body(bodies *b)
+{
+  if (!b->raw && !(b->raw = xh_blob_new(b->event->raw)))
+    b->error = XH_ENOMEM;
+  return b->raw;
+}
+
+/* What is kept to be shown: the event with its credentials masked. */
+static xh_blob *kept_event(bodies *b)
+{
+  if (b->redacted)
+    return b->redacted;
+  xh_buf out;
+  xh_buf_init(&out, BODY_CAP_BYTES);
+  int rc = xh_redact(b->event, &out);
+  if (rc)
+    b->error = rc;
+  else if (out.len > 0)
+    b->redacted = xh_blob_new(xh_buf_span(&out));
+  else
+    b->redacted = raw_body(b) ? xh_blob_ref(b->raw) : NULL;
+  xh_buf_done(&out);
+  if (!b->redacted && !b->error)
+    b->error = XH_ENOMEM;
+  return b->redacted;
+}
+
+static xh_blob *render(bodies *b, const xh_hook *hook)
+{
+  bool common = !hook->fields && hook->mask_secrets && !hook->drop_stack;
+  if (common && b->format[hook->format])
+    return xh_blob_ref(b->format[hook->format]);
+  /* The commonest body is what is kept anyway: the event, masked where it must be. */
+  xh_blob *blob = NULL;
+  if (common && hook->format == XH_FORMAT_JSON) {
+    blob = kept_event(b) ? xh_blob_ref(b->redacted) : NULL;
+  } else {
+    xh_buf out;
+    xh_payload payload;
+    xh_buf_init(&out, BODY_CAP_BYTES);
+    int rc = xh_payload_render(hook, b->event, b->source, &payload, &out);
+    if (rc)
+      b->error = rc;
+    else if (payload.verbatim)
+      blob = raw_body(b) ? xh_blob_ref(b->raw) : NULL;
+    else
+      blob = xh_blob_new(xh_buf_span(&out));
+    xh_buf_done(&out);
+  }
+  if (!blob && !b->error)
+    b->error = XH_ENOMEM;
+  if (blob && common)
+    b->format[hook->format] = xh_blob_ref(blob);
+  return blob;
+}
+
+/* The text of a string property, to free(); NULL when absent or no string. */
+static char *text_of(xh_str value)
+{
+  if (!value.ptr || xh_json_typeof(value) != XH_JSON_STRING)
+    return NULL;
+  xh_buf out;
+  xh_buf_init(&out, 1024);
+  if (xh_json_decode(value, &out) != 0) {
+    xh_buf_done(&out);
+    return NULL;
+  }
+  return xh_buf_steal(&out, NULL);
+}
+
+static xh_delivery *new_delivery(xh_engine *e, source *src, bodies *b, xh_hook *hook)
+{
+  xh_delivery *d = calloc(1, sizeof *d);
+  if (!d) {
+    b->error = XH_ENOMEM;
+    return NULL;
+  }
+  const xh_event *event = b->event;
+  d->id = xh_outbox_next_id(e->outbox);
+  d->source_id = src->id;
+  d->hook_id = src->routes[hook->index].hook_id;
+  d->target_id = src->routes[hook->index].target_id;
+  d->event = kept_event(b) ? xh_blob_ref(b->redacted) : NULL;
+  d->body = render(b, hook);
+  d->method = strndup(event->method.ptr, event->method.len);
+  d->call_id = text_of(event->call_id);
+  d->user_name = text_of(event->user_name);
+  d->type = (uint8_t)event->type;
+  d->accepted_ms = xh_wall_ms();
+  if (!b->error && d->method)
+    return d;
+  b->error = b->error ? b->error : XH_ENOMEM;
+  xh_delivery_free(d);
+  return NULL;
+}
+
+static void free_list(xh_delivery *list)
+{
+  while (list) {
+    xh_delivery *next = list->next;
+    xh_delivery_free(list);
+    list = next;
+  }
+}
+
+/* ---- after the commit ---- */
+
+static void set_paused(xh_engine *e, bool paused)
+{
+  if (!e->intake || e->paused == paused)
+    return;
+  e->paused = paused;
+  xh_intake_pause(e->intake, paused);
+}
+
+static void on_committed(void *arg, int rc, bool durable)
+{
+  pending *p = arg;
+  xh_engine *e = p->engine;
+  e->accepting_bytes -= p->bytes;
+  e->accepting_count--;
+  if (e->accepting_bytes < XH_ACCEPTING_BYTES_MAX / 2)
+    set_paused(e, false);
+  while (p->list) {
+    xh_delivery *d = p->list;
+    p->list = d->next;
+    d->next = NULL;
+    if (rc)
+      xh_delivery_free(d);
+    else
+      xh_dispatcher_submit(e->dispatcher, &(xh_submission){.delivery = d, .durable = durable});
+  }
+  if (p->numbered && p->id > p->source->seq_committed)
+    p->source->seq_committed = p->id;
+  if (rc)
+    engine_refused(e, rc);
+  if (p->done) {
+    p->done(p->done_arg, rc, durable);
+  } else if (p->peer) {
+    if (rc)
+      xh_peer_error(p->peer, p->id, rc, "refused: the disk takes nothing and memory is at its cap; the event is lost unless it is sent again");
+    else if (p->id)
+      xh_peer_accepted(p->peer, p->id, durable);
+  }
+  xh_peer_unref(p->peer);
+  engine_plan_prune(e);
+  free(p);
+}
+
+/* ---- before it ---- */
+
+static void on_match(xh_hook *hook, void *arg)
+{
+  xh_engine *e = arg;
+  if (e->matched_count == e->matched_room) {
+    size_t room = e->matched_room ? e->matched_room * 2 : 16;
+    xh_hook **matched = realloc(e->matched, room * sizeof(*matched));
+    if (!matched)
+      return;
+    e->matched = matched;
+    e->matched_room = room;
+  }
+  e->matched[e->matched_count++] = hook;
+}
+
+/* Waiting hooks' deliveries leave the list and are on their way before the commit. */
+static void send_urgent(xh_engine *e, const incoming *in, xh_delivery **list)
+{
+  waiter *w = NULL;
+  xh_delivery **at = list;
+  for (size_t i = 0; *at; i++) {
+    xh_delivery *d = *at;
+    xh_hook *hook = e->matched[i];
+    if (!hook->wait_for_response) {
+      at = &d->next;
+      continue;
+    }
+    if (!w && !(w = waiter_new(e, in->peer, in->id)))
+      return;
+    xh_submission submission = {.delivery = d, .durable = true, .urgent = true};
+    if (xh_dispatcher_held_since(e->dispatcher, d->target_id)) {
+      waiter_add_known(w, hook, d->id, "its target is held: it was down at the last tries; delivered when it is back");
+      submission.urgent = false;
+    } else {
+      waiter_add(w, hook, &submission);
+    }
+    *at = d->next;
+    d->next = NULL;
+    xh_dispatcher_submit(e->dispatcher, &submission);
+  }
+  if (!w && in->wait)
+    w = waiter_new(e, in->peer, in->id);
+  if (w)
+    waiter_begin(w);
+}
+
+static int queue_accept(xh_engine *e, const incoming *in, xh_delivery *list)
+{
+  pending *p = calloc(1, sizeof *p);
+  if (!p)
+    return XH_ENOMEM;
+  p->engine = e;
+  p->source = in->source;
+  p->peer = in->peer ? xh_peer_ref(in->peer) : NULL;
+  p->id = in->id;
+  p->numbered = in->numbered;
+  p->bytes = in->event->raw.len + 512;
+  p->done = in->done;
+  p->done_arg = in->done_arg;
+  xh_accept accept = {.source_id = in->source->id, .first = list};
+  if (in->numbered) {
+    snprintf(accept.session, sizeof accept.session, "%s", in->source->session);
+    accept.seq = in->id;
+  }
+  int rc = xh_outbox_accept(e->outbox, &accept, on_committed, p);
+  if (rc) {
+    xh_peer_unref(p->peer);
+    free(p);
+    return rc;
+  }
+  e->accepting_bytes += p->bytes;
+  e->accepting_count++;
+  if (e->accepting_bytes > XH_ACCEPTING_BYTES_MAX)
+    set_paused(e, true);
+  if (in->peer && in->id)
+    send_urgent(e, in, &list);
+  p->list = list; /* the commit's callback never runs inside xh_outbox_accept */
+  return 0;
+}
+
+/* Nobody is interested: acknowledged in its turn, stored nowhere. */
+static void accept_unmatched(xh_engine *e, const incoming *in)
+{
+  e->unmatched_count++;
+  if (e->accepting_count > 0 && in->id && queue_accept(e, in, NULL) == 0)
+    return; /* acknowledgements keep the order of the events */
+  if (in->numbered && in->id > in->source->seq_committed)
+    in->source->seq_committed = in->id;
+  if (in->done)
+    in->done(in->done_arg, 0, true);
+  else if (in->peer && in->id)
+    xh_peer_accepted(in->peer, in->id, true);
+  if (in->peer && in->wait)
+    send_urgent(e, in, &(xh_delivery *){NULL});
+}
+
+int engine_accept(xh_engine *e, const incoming *in)
+{
+  e->event_count++;
+  in->source->event_count++;
+  e->matched_count = 0;
+  if (in->source->hooks)
+    xh_hooks_match(in->source->hooks, in->event, on_match, e);
+  if (e->matched_count == 0) {
+    accept_unmatched(e, in);
+    return 0;
+  }
+  bodies b = {.event = in->event, .source = xh_str_z(in->source->name)};
+  xh_delivery *list = NULL;
+  xh_delivery **end = &list;
+  for (size_t i = 0; i < e->matched_count && !b.error; i++)
+    if ((*end = new_delivery(e, in->source, &b, e->matched[i])) != NULL)
+      end = &(*end)->next;
+  bodies_done(&b);
+  int rc = b.error ? b.error : queue_accept(e, in, list);
+  if (rc) {
+    free_list(list);
+    return rc;
+  }
+  e->matched_total += (int64_t)e->matched_count;
+  return (int)e->matched_count;
+}

@@ -1,0 +1,276 @@
+/* What can be asked over the protocol: docs/protocol.md, "Calls". */
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "engine/engine_internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { RESULT_CAP_BYTES = 256 * 1024 * 1024, STATS_CAP_BYTES = 4 * 1024 * 1024 };
+
+void engine_answer(xh_peer *peer, int64_t id, const xh_buf *result)
+{
+  if (xh_buf_error(result)) {
+    xh_peer_error(peer, id, result->error, xh_err_text(result->error));
+    return;
+  }
+  xh_buf line;
+  xh_buf_init(&line, RESULT_CAP_BYTES + 64);
+  xh_buf_printf(&line, "{\"id\":%lld,\"result\":", (long long)id);
+  xh_buf_str(&line, xh_buf_span(result));
+  xh_buf_char(&line, '}');
+  if (xh_buf_error(&line))
+    xh_peer_error(peer, id, line.error, "the answer is too large");
+  else
+    xh_peer_line(peer, xh_buf_span(&line));
+  xh_buf_done(&line);
+}
+
+/* A connection that said hello sees its own source only; "" is all. */
+static xh_str scope_of(const xh_peer *peer)
+{
+  bool said;
+  const xh_hello *hello = xh_peer_hello(peer, &said);
+  return said ? xh_str_z(hello->source) : XH_STR("");
+}
+
+/* ---- stats ---- */
+
+static void add_target(void *arg, const xh_target_report *report)
+{
+  xh_buf *out = arg;
+  if (out->len && out->ptr[out->len - 1] == '}')
+    xh_buf_char(out, ',');
+  xh_buf_z(out, "{\"url\":");
+  xh_buf_json_z(out, report->url_shown);
+  xh_buf_printf(out, ",\"pending\":%lld,\"inFlight\":%u,\"held\":%s", (long long)report->pending_count, report->in_flight,
+                report->held_since_ms ? "true" : "false");
+  if (report->held_since_ms)
+    xh_buf_printf(out, ",\"heldSince\":%lld,\"nextProbeInMs\":%lld", (long long)report->held_since_ms,
+                  (long long)report->next_probe_in_ms);
+  if (report->failing_since_ms)
+    xh_buf_printf(out, ",\"failingSince\":%lld", (long long)report->failing_since_ms);
+  xh_buf_char(out, '}');
+}
+
+static int64_t resident_bytes(void)
+{
+  long pages = 0;
+  FILE *file = fopen("/proc/self/statm", "r");
+  if (!file)
+    return 0;
+  if (fscanf(file, "%*s %ld", &pages) != 1)
+    pages = 0;
+  fclose(file);
+  return (int64_t)pages * 4096;
+}
+
+static void add_refusals(const xh_engine *e, xh_buf *out)
+{
+  bool first = true;
+  xh_buf_z(out, ",\"refused\":{");
+  for (int i = 0; i < (int)(sizeof e->refused.count / sizeof *e->refused.count); i++) {
+    if (!e->refused.count[i])
+      continue;
+    xh_buf_printf(out, "%s\"%s\":%lld", first ? "" : ",", xh_err_name(-i), (long long)e->refused.count[i]);
+    first = false;
+  }
+  xh_buf_char(out, '}');
+}
+
+static void add_sources(const xh_engine *e, xh_buf *out)
+{
+  size_t at = 0;
+  void *value;
+  bool first = true;
+  xh_buf_z(out, ",\"sources\":[");
+  while (xh_map_next(&e->sources, &at, NULL, &value)) {
+    const source *s = value;
+    xh_buf_z(out, first ? "{\"name\":" : ",{\"name\":");
+    xh_buf_json_z(out, s->name);
+    xh_buf_printf(out, ",\"hooks\":%zu,\"events\":%lld}", s->hooks ? xh_hooks_count(s->hooks) : 0, (long long)s->event_count);
+    first = false;
+  }
+  xh_buf_char(out, ']');
+}
+
+void xh_engine_stats_json(xh_engine *engine, xh_buf *out)
+{
+  xh_outbox_stats store;
+  xh_dispatcher_stats flow;
+  xh_outbox_get_stats(engine->outbox, &store);
+  xh_dispatcher_get_stats(engine->dispatcher, &flow);
+  xh_buf_printf(out, "{\"version\":\"%s\",\"pid\":%d,\"upSince\":%lld", XH_VERSION, (int)getpid(), (long long)engine->started_ms);
+  xh_buf_printf(out, ",\"events\":{\"received\":%lld,\"unmatched\":%lld,\"repeated\":%lld}", (long long)engine->event_count,
+                (long long)engine->unmatched_count, (long long)engine->duplicate_count);
+  add_refusals(engine, out);
+  xh_buf_printf(out,
+                ",\"deliveries\":{\"accepted\":%lld,\"delivered\":%lld,\"dead\":%lld,\"attempts\":%lld,\"pending\":%lld,"
+                "\"deadKept\":%lld,\"sending\":%u}",
+                (long long)store.accepted_total, (long long)store.delivered_total, (long long)store.dead_total,
+                (long long)store.attempt_total, (long long)flow.pending_count, (long long)store.dead_count, flow.in_flight);
+  xh_buf_printf(out,
+                ",\"store\":{\"durable\":%s,\"fileBytes\":%lld,\"commits\":%lld,\"memoryBytes\":%lld,\"refused\":%lld,\"trouble\":",
+                store.degraded ? "false" : "true", (long long)store.file_bytes, (long long)store.commit_count,
+                (long long)store.memory_bytes, (long long)store.refused_count);
+  xh_buf_json_z(out, *store.trouble ? store.trouble : NULL);
+  if (store.degraded)
+    xh_buf_printf(out, ",\"troubleSince\":%lld", (long long)store.degraded_since_ms);
+  xh_buf_printf(out, "},\"memory\":{\"residentBytes\":%lld,\"readyCount\":%zu,\"readyBytes\":%zu,\"acceptingBytes\":%zu}",
+                (long long)resident_bytes(), flow.ready_count, flow.ready_bytes, engine->accepting_bytes);
+  add_sources(engine, out);
+  xh_buf_z(out, ",\"targets\":[");
+  xh_dispatcher_report(engine->dispatcher, add_target, out);
+  xh_buf_z(out, "]}");
+}
+
+/* ---- retry and prune: answered when the outbox has done it ---- */
+
+typedef struct asked {
+  xh_engine *engine;
+  xh_peer *peer;
+  int64_t id;
+} asked;
+
+static asked *asked_new(xh_engine *e, xh_peer *peer, int64_t id)
+{
+  asked *a = calloc(1, sizeof *a);
+  if (a)
+    *a = (asked){.engine = e, .peer = xh_peer_ref(peer), .id = id};
+  return a;
+}
+
+static void asked_end(asked *a, int rc, const char *name, int64_t count)
+{
+  if (rc) {
+    xh_peer_error(a->peer, a->id, rc, xh_err_text(rc));
+  } else {
+    xh_buf result;
+    xh_buf_init(&result, 256);
+    xh_buf_printf(&result, "{\"%s\":%lld}", name, (long long)count);
+    engine_answer(a->peer, a->id, &result);
+    xh_buf_done(&result);
+  }
+  xh_peer_unref(a->peer);
+  free(a);
+}
+
+static void on_retried(void *arg, int rc, int64_t count, const int64_t *target_ids, size_t target_count)
+{
+  asked *a = arg;
+  for (size_t i = 0; i < target_count; i++)
+    xh_dispatcher_look(a->engine->dispatcher, target_ids[i]);
+  asked_end(a, rc, "retried", count);
+}
+
+static void call_retry(xh_engine *e, xh_peer *peer, int64_t id, xh_str params)
+{
+  int64_t *ids = NULL;
+  size_t count = 0;
+  char why[160] = "";
+  int rc = xh_report_retry_ids(e->report, params, scope_of(peer), &ids, &count, why, sizeof why);
+  asked *a = rc ? NULL : asked_new(e, peer, id);
+  if (rc == 0 && !a)
+    rc = XH_ENOMEM;
+  if (rc == 0) {
+    xh_retry_filter filter = {.ids = ids, .id_count = count};
+    rc = xh_outbox_retry(e->outbox, &filter, on_retried, a);
+    if (rc) {
+      xh_peer_unref(a->peer);
+      free(a);
+    }
+  }
+  if (rc)
+    xh_peer_error(peer, id, rc, *why ? why : xh_err_text(rc));
+  free(ids);
+}
+
+static void on_pruned(void *arg, int rc, int64_t count)
+{
+  asked_end(arg, rc, "deleted", count);
+}
+
+static void call_prune(xh_engine *e, xh_peer *peer, int64_t id, xh_str params)
+{
+  xh_str value;
+  int64_t before_ms = 0;
+  bool all = xh_json_find(params, XH_STR("before"), &value);
+  if (scope_of(peer).len) {
+    xh_peer_error(peer, id, XH_EDENIED, "prune touches all sources: ask it on the command line");
+    return;
+  }
+  if (all && !xh_json_i64(value, &before_ms)) {
+    xh_peer_error(peer, id, XH_EINVAL, "\"before\" must be a time in epoch milliseconds");
+    return;
+  }
+  asked *a = asked_new(e, peer, id);
+  int rc = a ? xh_outbox_prune(e->outbox, all, before_ms, on_pruned, a) : XH_ENOMEM;
+  if (rc) {
+    if (a)
+      xh_peer_unref(a->peer);
+    free(a);
+    xh_peer_error(peer, id, rc, xh_err_text(rc));
+  }
+}
+
+/* ---- questions ---- */
+
+static bool is_sending(void *arg, int64_t delivery_id)
+{
+  const xh_engine *e = arg;
+  return xh_dispatcher_is_sending(e->dispatcher, delivery_id);
+}
+
+static void call_report(xh_engine *e, xh_peer *peer, int64_t id, xh_str params, bool list)
+{
+  xh_buf result;
+  char why[160] = "";
+  xh_buf_init(&result, RESULT_CAP_BYTES);
+  xh_report_live live = {.is_sending = is_sending, .arg = e};
+  int rc = list ? xh_report_deliveries(e->report, params, scope_of(peer), &live, &result, why, sizeof why)
+                : xh_report_delivery(e->report, params, scope_of(peer), &live, &result, why, sizeof why);
+  if (rc)
+    xh_peer_error(peer, id, rc, *why ? why : xh_err_text(rc));
+  else
+    engine_answer(peer, id, &result);
+  xh_buf_done(&result);
+}
+
+static void call_stats(xh_engine *e, xh_peer *peer, int64_t id)
+{
+  xh_buf result;
+  xh_buf_init(&result, STATS_CAP_BYTES);
+  xh_engine_stats_json(e, &result);
+  engine_answer(peer, id, &result);
+  xh_buf_done(&result);
+}
+
+static void call_ping(xh_peer *peer, int64_t id)
+{
+  xh_buf result;
+  xh_buf_init(&result, 128);
+  xh_buf_z(&result, "{\"version\":\"" XH_VERSION "\"}");
+  engine_answer(peer, id, &result);
+  xh_buf_done(&result);
+}
+
+void engine_call(xh_engine *e, xh_peer *peer, int64_t id, xh_str name, xh_str params)
+{
+  if (xh_str_eqz(name, "ping"))
+    call_ping(peer, id);
+  else if (xh_str_eqz(name, "stats"))
+    call_stats(e, peer, id);
+  else if (xh_str_eqz(name, "deliveries"))
+    call_report(e, peer, id, params, true);
+  else if (xh_str_eqz(name, "delivery"))
+    call_report(e, peer, id, params, false);
+  else if (xh_str_eqz(name, "retry"))
+    call_retry(e, peer, id, params);
+  else if (xh_str_eqz(name, "prune"))
+    call_prune(e, peer, id, params);
+  else if (xh_str_eqz(name, "test"))
+    engine_test(e, peer, id, params);
+  else
+    xh_peer_error(peer, id, XH_ENOENT, "there is no such call: ping, stats, deliveries, delivery, retry, test, prune");
+}

@@ -1,0 +1,102 @@
+/*
+ * Shared by the engine's files: engine.c (life, sources), accept.c (an event's way), waiters.c (sources that wait), session.c (intake's
+ * sink), calls.c and sample.c (what can be asked).
+ */
+#ifndef XH_ENGINE_ENGINE_INTERNAL_H
+#define XH_ENGINE_ENGINE_INTERNAL_H
+
+#include "base/map.h"
+#include "delivery/dispatcher.h"
+#include "engine/engine.h"
+#include "report/report.h"
+
+/* Where the events of one hook go. */
+typedef struct route {
+  int64_t hook_id;
+  int64_t target_id;
+} route;
+
+typedef struct source {
+  xh_engine *engine;
+  int64_t id;
+  char name[XH_SOURCE_NAME_MAX + 1];
+  xh_hooks *hooks; /* NULL: none yet */
+  route *routes;   /* by xh_hook.index */
+  char session[64];
+  int64_t seq_seen;      /* highest number taken in during the session */
+  int64_t seq_committed; /* highest number that is on disk or was refused */
+  int64_t event_count;
+} source;
+
+typedef struct refusals {
+  int64_t count[64]; /* by -code */
+} refusals;
+
+struct xh_engine {
+  uv_loop_t *loop;
+  xh_outbox *outbox;
+  xh_transport *transport;
+  xh_dispatcher *dispatcher;
+  xh_report *report;
+  xh_intake *intake;
+  xh_sink sink;
+  uv_async_t outbox_ready;
+  uv_timer_t prune_timer;
+  unsigned handles_open;
+  xh_map sources; /* name → source */
+  size_t accepting_bytes;
+  size_t accepting_count;
+  bool paused;
+  bool pruning;
+  bool stopping;
+  xh_hook **matched; /* scratch of one event */
+  size_t matched_count, matched_room;
+  int64_t started_ms;
+  int64_t event_count, unmatched_count, matched_total, duplicate_count;
+  refusals refused;
+  unsigned peers;
+  void (*stopped)(void *arg);
+  void *stopped_arg;
+  void (*stdio_ended)(void *arg);
+  void *stdio_arg;
+};
+
+/* engine.c */
+source *engine_source(xh_engine *e, xh_str name); /* made when new; NULL without memory */
+void engine_refused(xh_engine *e, int code);
+void engine_plan_prune(xh_engine *e);
+
+/* accept.c */
+typedef struct incoming {
+  source *source;
+  const xh_event *event;
+  xh_peer *peer; /* NULL: from within */
+  int64_t id;    /* 0: nothing is answered */
+  bool wait;
+  bool numbered; /* its session keeps count */
+  xh_engine_event_cb done; /* NULL, or told instead of the peer */
+  void *done_arg;
+} incoming;
+int engine_accept(xh_engine *e, const incoming *in); /* the number of hooks that fit, or a negative code */
+
+/* waiters.c */
+typedef struct waiter waiter;
+waiter *waiter_new(xh_engine *e, xh_peer *peer, int64_t id);
+/* One more hook to wait for; the watch for its submission is put into `submission`. */
+void waiter_add(waiter *w, const xh_hook *hook, xh_submission *submission);
+/* A hook whose outcome is known already. */
+void waiter_add_known(waiter *w, const xh_hook *hook, int64_t delivery_id, const char *words);
+/* All hooks are in: answers at once when there is nothing to wait for, otherwise when all have ended or time is up. */
+void waiter_begin(waiter *w);
+
+/* session.c */
+void engine_init_sink(xh_engine *e);
+
+/* calls.c */
+void engine_call(xh_engine *e, xh_peer *peer, int64_t id, xh_str name, xh_str params);
+void engine_answer(xh_peer *peer, int64_t id, const xh_buf *result); /* {"id":…,"result":…} */
+
+/* sample.c */
+void engine_test(xh_engine *e, xh_peer *peer, int64_t id, xh_str params);
+
+#endif

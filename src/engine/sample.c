@@ -1,0 +1,209 @@
+/* A test: one sample event to each chosen hook, at once and past the outbox, so that status, times and answer can be shown. */
+#include "base/clock.h"
+#include "base/err.h"
+#include "engine/engine_internal.h"
+#include "payload/payload.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { RESULT_CAP_BYTES = 8 * 1024 * 1024, SAMPLE_CAP_BYTES = 4096, TESTS_AT_ONCE = 8 };
+
+typedef struct test_run test_run;
+
+typedef struct one_test {
+  test_run *run;
+  xh_hook *hook; /* referenced */
+  int64_t hook_id;
+  xh_buf body;
+} one_test;
+
+struct test_run {
+  xh_engine *engine;
+  xh_peer *peer;
+  int64_t id;
+  size_t count, started, ended;
+  one_test *tests;
+  xh_buf results; /* entries separated by commas */
+};
+
+/* A method the hook is for: its own name, or a well-known one that its wildcard fits. */
+static xh_str sample_method(const xh_hook *hook)
+{
+  xh_str pattern = xh_str_z(hook->method);
+  if (!memchr(pattern.ptr, '*', pattern.len))
+    return pattern;
+  if (xh_method_fits(pattern, XH_STR("vm.start")))
+    return XH_STR("vm.start");
+  for (const char *const *name = xh_hooks_methods(); *name; name++)
+    if (xh_method_fits(pattern, xh_str_z(*name)))
+      return xh_str_z(*name);
+  return XH_STR("vm.start");
+}
+
+/* What the stock plugin's Test sends, in its words: callId "0", and here a time that is true. */
+static void sample_event(const xh_hook *hook, xh_buf *out)
+{
+  xh_str method = sample_method(hook);
+  bool post = (hook->types & XH_POST) != 0;
+  xh_buf_z(out, "{\"callId\":\"0\",\"userId\":\"xo-hooks-test\",\"userName\":\"test@xo-hooks\",\"method\":");
+  xh_buf_json(out, method);
+  xh_buf_printf(out, ",\"params\":{\"id\":\"00000000-0000-4000-8000-000000000000\"},\"timestamp\":%lld", (long long)xh_wall_ms());
+  if (post && hook->only == XH_ONLY_FAILURE)
+    xh_buf_z(out, ",\"duration\":42,\"error\":{\"code\":1,\"message\":\"a sample error: this is a test\",\"name\":\"XoError\"}");
+  else if (post)
+    xh_buf_z(out, ",\"duration\":42,\"result\":true");
+  xh_buf_z(out, post ? ",\"type\":\"post\"}" : ",\"type\":\"pre\"}");
+}
+
+static int render_sample(one_test *t, const char *source)
+{
+  xh_buf sample;
+  xh_event event;
+  xh_payload payload;
+  xh_buf_init(&sample, SAMPLE_CAP_BYTES);
+  sample_event(t->hook, &sample);
+  int rc = xh_event_parse(xh_buf_span(&sample), &event, NULL);
+  if (rc == 0)
+    rc = xh_payload_render(t->hook, &event, xh_str_z(source), &payload, &t->body);
+  if (rc == 0 && payload.verbatim)
+    rc = xh_buf_str(&t->body, event.raw);
+  xh_buf_done(&sample);
+  return rc;
+}
+
+static void add_result(one_test *t, const xh_outcome *outcome)
+{
+  xh_buf *out = &t->run->results;
+  const xh_attempt *a = &outcome->record;
+  char label[256];
+  xh_hook_label(t->hook, label, sizeof label);
+  xh_buf_z(out, out->len ? ",{\"hook\":" : "{\"hook\":");
+  xh_buf_json_z(out, label);
+  xh_buf_printf(out, ",\"index\":%u,\"url\":", t->hook->index);
+  xh_buf_json_z(out, t->hook->url_shown);
+  xh_buf_printf(out, ",\"ok\":%s,\"status\":", outcome->result == XH_RESULT_DELIVERED ? "true" : "false");
+  if (a->http_status)
+    xh_buf_i64(out, a->http_status);
+  else
+    xh_buf_z(out, "null");
+  xh_buf_printf(out, ",\"durationMs\":%lld", (long long)(a->total_us / 1000));
+  const int64_t times_us[] = {a->name_us, a->connect_us, a->tls_us, a->first_byte_us, a->total_us};
+  static const char *const names[] = {"nameLookupMs", "connectMs", "tlsMs", "firstByteMs", "totalMs"};
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+    if (times_us[i] >= 0)
+      xh_buf_printf(out, ",\"%s\":%.3f", names[i], (double)times_us[i] / 1000);
+  xh_buf_printf(out, ",\"fault\":\"%s\",\"error\":", xh_fault_name(a->fault));
+  xh_buf_json_z(out, outcome->result == XH_RESULT_DELIVERED ? NULL : a->words);
+  xh_buf_z(out, ",\"answer\":");
+  xh_buf_json(out, (xh_str){a->answer ? a->answer : "", a->answer_len});
+  xh_buf_char(out, '}');
+}
+
+static void finish(test_run *run)
+{
+  xh_buf result;
+  xh_buf_init(&result, RESULT_CAP_BYTES + 64);
+  xh_buf_z(&result, "{\"results\":[");
+  xh_buf_str(&result, xh_buf_span(&run->results));
+  xh_buf_z(&result, "]}");
+  engine_answer(run->peer, run->id, &result);
+  xh_buf_done(&result);
+  for (size_t i = 0; i < run->count; i++) {
+    xh_hook_unref(run->tests[i].hook);
+    xh_buf_done(&run->tests[i].body);
+  }
+  xh_buf_done(&run->results);
+  xh_peer_unref(run->peer);
+  free(run->tests);
+  free(run);
+}
+
+static void start_more(test_run *run);
+
+static void end_one(one_test *t, xh_outcome *outcome)
+{
+  test_run *run = t->run;
+  add_result(t, outcome);
+  free(outcome->record.answer);
+  run->ended++;
+  /* It answers well: a hook that a 410 had stopped works again. */
+  if (outcome->result == XH_RESULT_DELIVERED && run->engine->outbox && xh_outbox_hook_stopped(run->engine->outbox, t->hook_id))
+    xh_outbox_hook_set_stopped(run->engine->outbox, t->hook_id, 0);
+}
+
+static void on_outcome(void *arg, xh_outcome *outcome)
+{
+  one_test *t = arg;
+  test_run *run = t->run;
+  end_one(t, outcome);
+  start_more(run);
+}
+
+static void start_one(test_run *run, one_test *t)
+{
+  xh_attempt_run *attempt;
+  char id[XH_WEBHOOK_ID_SIZE + 8];
+  snprintf(id, sizeof id, "msg_test%08x%08x", (unsigned)(xh_wall_ms() & 0xffffffff), t->hook->index);
+  int rc = t->body.len ? xh_attempt_start(run->engine->transport, t->hook, id, xh_buf_span(&t->body),
+                                          xh_payload_content_type(t->hook->format), on_outcome, t, &attempt)
+                       : XH_ENOMEM;
+  if (rc == 0)
+    return;
+  xh_outcome outcome = {.result = XH_RESULT_FAILED, .record = {.fault = XH_FAULT_OURS, .total_us = 0}};
+  snprintf(outcome.record.words, sizeof outcome.record.words, "not sent: %s", xh_err_text(rc));
+  end_one(t, &outcome);
+}
+
+static void start_more(test_run *run)
+{
+  while (run->started < run->count && run->started - run->ended < TESTS_AT_ONCE)
+    start_one(run, &run->tests[run->started++]);
+  if (run->ended == run->count)
+    finish(run);
+}
+
+/* Is place `index` asked for? Without a list all enabled hooks are. */
+static bool chosen(xh_str list, const xh_hook *hook)
+{
+  xh_json_iter it;
+  xh_str value;
+  int64_t index;
+  if (!list.ptr || !xh_json_iter_init(&it, list))
+    return hook->enabled;
+  while (xh_json_next(&it, NULL, &value))
+    if (xh_json_i64(value, &index) && index == (int64_t)hook->index)
+      return true;
+  return false;
+}
+
+void engine_test(xh_engine *e, xh_peer *peer, int64_t id, xh_str params)
+{
+  bool said;
+  source *s = engine_source(e, xh_str_z(xh_peer_hello(peer, &said)->source));
+  size_t hooks = s && s->hooks ? xh_hooks_count(s->hooks) : 0;
+  test_run *run = calloc(1, sizeof *run);
+  one_test *tests = run ? calloc(hooks + 1, sizeof *tests) : NULL;
+  if (!tests) {
+    free(run);
+    xh_peer_error(peer, id, XH_ENOMEM, xh_err_text(XH_ENOMEM));
+    return;
+  }
+  *run = (test_run){.engine = e, .peer = xh_peer_ref(peer), .id = id, .tests = tests};
+  xh_buf_init(&run->results, RESULT_CAP_BYTES);
+  xh_str list = {NULL, 0};
+  xh_json_find(params, XH_STR("hooks"), &list);
+  for (size_t i = 0; i < hooks; i++) {
+    xh_hook *hook = xh_hooks_at(s->hooks, i);
+    if (!chosen(list, hook))
+      continue;
+    one_test *t = &tests[run->count++];
+    t->run = run;
+    t->hook = xh_hook_ref(hook);
+    t->hook_id = s->routes[i].hook_id;
+    xh_buf_init(&t->body, RESULT_CAP_BYTES);
+    if (render_sample(t, s->name) != 0)
+      xh_buf_clear(&t->body);
+  }
+  start_more(run);
+}
