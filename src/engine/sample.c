@@ -56,7 +56,7 @@ static void sample_event(const xh_hook *hook, xh_buf *out)
   xh_buf_z(out, post ? ",\"type\":\"post\"}" : ",\"type\":\"pre\"}");
 }
 
-static int render_sample(one_test *t, const char *source)
+static int render_sample(one_test *t, const char *from)
 {
   xh_buf sample;
   xh_event event;
@@ -65,7 +65,7 @@ static int render_sample(one_test *t, const char *source)
   sample_event(t->hook, &sample);
   int rc = xh_event_parse(xh_buf_span(&sample), &event, NULL);
   if (rc == 0)
-    rc = xh_payload_render(t->hook, &event, xh_str_z(source), &payload, &t->body);
+    rc = xh_payload_render(t->hook, &event, xh_str_z(from), &payload, &t->body);
   if (rc == 0 && payload.verbatim)
     rc = xh_buf_str(&t->body, event.raw);
   xh_buf_done(&sample);
