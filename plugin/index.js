@@ -1,0 +1,207 @@
+'use strict'
+
+// The web-hooks plugin of xo-server: listens to the host's events and hands those of hooked methods to the xo-hooks program,
+// which does the work in a process of its own. What runs in the host's event loop is here and in lib/, and is kept small.
+
+const { hostname } = require('node:os')
+const { randomBytes } = require('node:crypto')
+
+const { apiMethods } = require('./lib/api.js')
+const { Backlog } = require('./lib/backlog.js')
+const { BackupPairs } = require('./lib/backup-pairs.js')
+const { checkConfiguration, findProgram, mistakesError } = require('./lib/program.js')
+const { Link } = require('./lib/link.js')
+const { makeLog, Seldom } = require('./lib/log.js')
+const { formSchema } = require('./lib/schema.js')
+const { openChild, openSocket } = require('./lib/transport.js')
+const { SUCCESS, FAILURE, Table } = require('./lib/table.js')
+
+const MEMORY_CAP_MIB = 64
+const DRAIN_MS = 5000 // how long unloading waits for the program's word on the last events
+const STOP_MS = 3000 // the same when the host stops
+const TEST_SLACK_MS = 5000
+
+// What the form's schema, a function of its own to the host, needs of the instance.
+const configurations = new WeakMap() // xo → () => the present configuration
+
+// A name as the protocol wants it.
+const sourceName = name => name.replace(/[^\w.@-]/g, '-').slice(0, 64)
+
+class WebHooks {
+  #xo
+  #log
+  #program
+  #backlog
+  #link
+  #pairs
+  #seldom
+  #table = new Table()
+  #configuration
+  #waiting = new Map() // number of an event → ends the call's waiting for it
+  #counters = { sent: 0, dropped: 0, unserializable: 0 }
+  #removeApiMethods
+
+  constructor({ xo, staticConfig = {}, getDataDir }) {
+    const { binary, memoryCapMiB = MEMORY_CAP_MIB, socket, source } = staticConfig
+    this.#xo = xo
+    this.#log = makeLog()
+    this.#seldom = new Seldom(this.#log)
+    this.#pairs = new BackupPairs(xo)
+    this.#program = findProgram(binary)
+    this.#backlog = new Backlog(memoryCapMiB * 1024 * 1024)
+    this.getDataDir = getDataDir
+    this.socket = socket
+    // Sources that share a program are told apart by this name; alone, a name that outlives a change of the host's is better.
+    this.source = sourceName(source ?? (socket === undefined ? 'xo' : hostname()))
+    configurations.set(xo, () => this.#configuration)
+  }
+
+  // ---- what the host calls ----
+
+  async configure(configuration) {
+    try {
+      const link = this.#link
+      if (link?.ready) {
+        const { warnings = [] } = await link.configure(configuration)
+        for (const { pointer, message } of warnings) this.#log.warn(`configuration: ${pointer}: ${message}`)
+      } else await checkConfiguration(this.#program, configuration)
+    } catch (error) {
+      throw error.mistakes === undefined ? error : mistakesError(error.mistakes, configuration)
+    }
+    this.#configuration = configuration
+    this.#table = new Table(configuration)
+    if (this.#link !== undefined) this.#link.configuration = configuration
+  }
+
+  async load() {
+    const xo = this.#xo
+    const log = this.#log
+    const link = (this.#link ??= new Link({
+      open: await this.#transport(),
+      source: this.source,
+      session: randomBytes(9).toString('hex'),
+      backlog: this.#backlog,
+      log,
+      onSettled: id => this.#waiting.get(id)?.(),
+      onLost: () => this.#waiting.forEach(done => done()),
+    }))
+    link.configuration = this.#configuration
+    this.#removeApiMethods = xo.addApiMethods({
+      webHooks: apiMethods({ call: (name, params) => link.call(name, params), stats: () => this.#stats() }),
+    })
+    link.start()
+    for (const [event, listener] of this.#listeners) xo.on(event, listener)
+    xo.hooks?.on('stop', this.#onStop)
+  }
+
+  async unload() {
+    const xo = this.#xo
+    for (const [event, listener] of this.#listeners) xo.removeListener(event, listener)
+    xo.hooks?.removeListener('stop', this.#onStop)
+    this.#removeApiMethods()
+    await this.#link.stop(DRAIN_MS)
+  }
+
+  async test() {
+    const hooks = this.#configuration.hooks
+    const timeouts = hooks.map(({ advanced }) => advanced?.timeout ?? 10)
+    const { results } = await this.#link.call('test', {}, Math.max(0, ...timeouts) * 1e3 + TEST_SLACK_MS)
+    const failed = results.filter(({ ok }) => !ok)
+    if (failed.length === 0) return
+    const lines = failed.map(({ index, url, error, status }) => {
+      const { name } = hooks[index]
+      return `hook ${index + 1}${name === undefined ? '' : ` (${name})`}, ${url}: ${error ?? `status ${status}`}`
+    })
+    throw new Error(`${failed.length} of ${results.length} failed:\n${lines.join('\n')}`)
+  }
+
+  // ---- the host's events ----
+
+  #listeners = [
+    ['xo:preCall', data => this.#onPre(data, false)],
+    ['xo:postCall', data => this.#onPost(data, false)],
+    ['backup:preCall', data => this.#onPre(data, true)],
+    ['backup:postCall', data => this.#onPost(data, true)],
+  ]
+
+  // The host waits for what this returns.
+  #onPre(data, isRun) {
+    const hooked = this.#table.get(data.method)
+    if (hooked.pre || hooked.post !== 0) return this.#forward('pre', data, isRun, hooked.pre, hooked.waitMs)
+  }
+
+  #onPost(data, isRun) {
+    const { pre, post } = this.#table.get(data.method)
+    if (pre || post !== 0)
+      this.#forward('post', data, isRun, (post & (data.error === undefined ? SUCCESS : FAILURE)) !== 0, 0)
+  }
+
+  #forward(type, data, isRun, wanted, waitMs) {
+    if (data.method === 'backupNg.runJob') {
+      const pairs = this.#pairs
+      if (isRun ? pairs.runIsDuplicate(type) : pairs.callIsDuplicate(type)) return
+    }
+    if (!wanted) return
+    let json
+    try {
+      json = JSON.stringify({ ...data, type })
+    } catch (error) {
+      this.#counters.unserializable++
+      this.#seldom.warn(`an event of ${data.method} is not sent: it can't be written as JSON: ${error.message}`)
+      return
+    }
+    const link = this.#link
+    const wait = waitMs !== 0 && link.ready
+    const id = ++link.lastId
+    const taken = this.#backlog.add(id, `{"id":${id},${wait ? '"wait":true,' : ''}"event":${json}}\n`)
+    if (!taken) return this.#dropped(data, json)
+    this.#counters.sent++
+    link.kick()
+    if (wait) return this.#answered(id, waitMs)
+  }
+
+  // The hooks' own time limit is counted here as well, so that a call is released in time whatever the program does.
+  #answered(id, waitMs) {
+    return new Promise(resolve => {
+      const done = () => {
+        clearTimeout(timer)
+        this.#waiting.delete(id)
+        resolve()
+      }
+      const timer = setTimeout(done, waitMs)
+      this.#waiting.set(id, done)
+    })
+  }
+
+  #dropped({ method }, json) {
+    this.#counters.dropped++
+    const mib = this.#backlog.capBytes / 1048576
+    this.#seldom.warn(
+      `an event of ${method} (${json.length} bytes) was dropped: at most ${mib} MiB of events wait for the delivery program` +
+        ` (memoryCapMiB), and ${this.#backlog.count} are waiting`
+    )
+  }
+
+  // ---- the rest ----
+
+  async #transport() {
+    const log = this.#log
+    if (this.socket !== undefined) return () => openSocket({ path: this.socket })
+    const folder = await this.getDataDir()
+    return () => openChild({ program: this.#program, folder, log })
+  }
+
+  #onStop = () => this.#link.drained(STOP_MS)
+
+  async #stats() {
+    const link = this.#link
+    const stats = link.ready ? await link.call('stats', {}) : {}
+    const { count, bytes, capBytes } = this.#backlog
+    const { ready: connected, connections, refused } = link
+    const plugin = { connected, connections, source: this.source, ...this.#counters, refused }
+    return { ...stats, plugin: { ...plugin, waiting: { count, bytes, capBytes } } }
+  }
+}
+
+module.exports = options => new WebHooks(options)
+module.exports.configurationSchema = ({ xo }) => formSchema(xo, () => configurations.get(xo)?.())

@@ -1,0 +1,57 @@
+'use strict'
+
+// Which calls concern us at all: the only thing that runs for every API call of the host, so one Map look-up. What exactly a
+// hook wants of an event (`when`, `fields`) is the delivery program's business; here is only what spares the host work.
+
+const SUCCESS = 1
+const FAILURE = 2
+const NOTHING = Object.freeze({ pre: false, post: 0, waitMs: 0 })
+
+const DEFAULT_TIMEOUT_S = 10 // of hooks that don't say; the program has the same
+const ONLY = { success: SUCCESS, failure: FAILURE }
+
+// Methods come from the host's own table, so this is never reached; it bounds the cache whatever happens there.
+const SEEN_MAX = 4096
+
+function pattern(method) {
+  const literal = part => part.replace(/[.+?^${}()|[\]\\]/g, '\\$&')
+  return new RegExp(`^${method.split('*').map(literal).join('.*')}$`, 's')
+}
+
+function add(entry, { type, waitForResponse, advanced }) {
+  const pre = type !== 'post'
+  const waitMs = pre && waitForResponse ? (advanced?.timeout ?? DEFAULT_TIMEOUT_S) * 1e3 : 0
+  return {
+    pre: entry.pre || pre,
+    post: entry.post | (type === 'pre' ? 0 : (ONLY[advanced?.only] ?? SUCCESS | FAILURE)),
+    waitMs: Math.max(entry.waitMs, waitMs),
+  }
+}
+
+class Table {
+  #hooks
+  #seen = new Map()
+
+  constructor({ hooks = [] } = {}) {
+    this.#hooks = hooks
+      .filter(({ enabled }) => enabled !== false)
+      .map(hook => ({ hook, fits: hook.method.includes('*') ? pattern(hook.method) : undefined }))
+  }
+
+  // { pre, post, waitMs }: is the method hooked before the call, after it (bits SUCCESS and FAILURE), and how long may
+  // the call wait for answers.
+  get(method) {
+    return this.#seen.get(method) ?? this.#find(method)
+  }
+
+  #find(method) {
+    let entry = NOTHING
+    for (const { hook, fits } of this.#hooks)
+      if (fits === undefined ? hook.method === method : fits.test(method)) entry = add(entry, hook)
+    if (this.#seen.size >= SEEN_MAX) this.#seen.clear()
+    this.#seen.set(method, entry)
+    return entry
+  }
+}
+
+module.exports = { Table, SUCCESS, FAILURE }

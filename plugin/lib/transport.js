@@ -1,0 +1,77 @@
+'use strict'
+
+// The two ways to the delivery program: as a child on pipes, or over the socket of one that runs as a service. Both give
+// { input, output, onEnd(callback), close() } and never keep the host from ending.
+
+const { connect } = require('node:net')
+const { spawn } = require('node:child_process')
+
+const GRACE_MS = 5000 // the time that a child gets to finish after its input ended
+const TERM_MS = 2000 // and after SIGTERM
+
+const LEVELS = { error: 'error', warn: 'warn', warning: 'warn', info: 'info', debug: 'debug' }
+
+// Lines of the child's standard error to the host's log, at their level.
+function forwardLog(stream, log) {
+  let rest = ''
+  stream.setEncoding('utf8').on('data', text => {
+    const lines = (rest + text).split('\n')
+    rest = lines.pop().slice(-4096)
+    for (const line of lines) {
+      const [, word, message] = line.match(/^(?:\S*\d\S* )?(error|warn|info|debug)\s+(.*)$/) ?? [, 'warn', line]
+      log[LEVELS[word]](message)
+    }
+  })
+}
+
+function within(promise, ms) {
+  let timer
+  return Promise.race([
+    promise.then(() => true),
+    new Promise(resolve => (timer = setTimeout(resolve, ms, false))),
+  ]).finally(() => clearTimeout(timer))
+}
+
+function openChild({ program, folder, log }) {
+  // A process group of its own: Ctrl-C in a terminal ends the host, whose end ends the child after what it holds is safe.
+  const child = spawn(program, ['serve', '--stdio', '--data', folder], { stdio: 'pipe', detached: true })
+  const ended = new Promise(resolve => {
+    child.once('error', error => resolve(`can't be started: ${error.message}`)) // not once it runs
+    child.once('exit', (code, signal) => resolve(signal === null ? `ended with status ${code}` : `ended by ${signal}`))
+  })
+  child.stdin.on('error', () => {}) // seen as the child's end
+  forwardLog(child.stderr, log)
+  child.unref()
+  for (const stream of child.stdio) stream.unref()
+  return {
+    input: child.stdin,
+    output: child.stdout,
+    onEnd: callback => void ended.then(reason => callback(`${program} ${reason}`)),
+    async close() {
+      child.stdin.end()
+      if (await within(ended, GRACE_MS)) return
+      child.kill('SIGTERM')
+      if (await within(ended, TERM_MS)) return
+      child.kill('SIGKILL')
+      await ended
+    },
+  }
+}
+
+function openSocket({ path }) {
+  const socket = connect(path).unref()
+  let reason = 'the connection was closed'
+  socket.on('error', error => (reason = error.message))
+  const closed = new Promise(resolve => socket.once('close', resolve))
+  return {
+    input: socket,
+    output: socket,
+    onEnd: callback => void closed.then(() => callback(`${path}: ${reason}`)),
+    async close() {
+      socket.end()
+      if (!(await within(closed, TERM_MS))) socket.destroy()
+    },
+  }
+}
+
+module.exports = { openChild, openSocket, within }
