@@ -1,0 +1,142 @@
+#include "receiver/scripts.h"
+
+#include "base/err.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { NAME_ROOM = XH_METHOD_BYTES_MAX + 16, SCRIPTS_MAX = 256 };
+
+void xh_scripts_done(xh_scripts *scripts)
+{
+  for (size_t i = 0; i < scripts->count; i++)
+    free(scripts->names[i]);
+  free(scripts->names);
+  scripts->names = NULL;
+  scripts->count = 0;
+}
+
+static bool plain_name(const char *name, bool dots)
+{
+  if (!*name || *name == '.')
+    return false;
+  for (; *name; name++)
+    if (!((*name >= 'a' && *name <= 'z') || (*name >= 'A' && *name <= 'Z') || (*name >= '0' && *name <= '9') || *name == '-' ||
+          *name == '_' || (dots && *name == '.')))
+      return false;
+  return true;
+}
+
+static bool is_executable_file(int dir, const char *name)
+{
+  struct stat info;
+  return fstatat(dir, name, &info, 0) == 0 && S_ISREG(info.st_mode) && faccessat(dir, name, X_OK, AT_EACCESS) == 0;
+}
+
+static int add(xh_scripts *scripts, const char *folder, const char *name)
+{
+  if (scripts->count == SCRIPTS_MAX)
+    return XH_ECAP;
+  char **names = realloc(scripts->names, (scripts->count + 1) * sizeof *names);
+  if (!names)
+    return XH_ENOMEM;
+  scripts->names = names;
+  if (asprintf(&names[scripts->count], "%s%s%s", folder ? folder : "", folder ? "/" : "", name) < 0)
+    return XH_ENOMEM;
+  scripts->count++;
+  return 0;
+}
+
+static int by_name(const void *a, const void *b)
+{
+  return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Opens a folder inside `parent` for reading its entries. */
+static DIR *open_entries(int parent, const char *name)
+{
+  int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  DIR *entries = fd < 0 ? NULL : fdopendir(fd);
+  if (fd >= 0 && !entries)
+    close(fd);
+  return entries;
+}
+
+/* METHOD-TYPE or METHOD-TYPE.ending, the first by name; a file that fits and can't run is only reported. */
+static int find_any_ending(int dir, const char *base, xh_scripts *scripts)
+{
+  DIR *entries = open_entries(dir, ".");
+  if (!entries)
+    return XH_EIO;
+  char best[256] = "", barred[256] = "";
+  size_t length = strlen(base);
+  for (struct dirent *entry; (entry = readdir(entries)) != NULL;) {
+    const char *name = entry->d_name;
+    if (strncmp(name, base, length) != 0 || (name[length] && name[length] != '.') || (name[length] && !plain_name(name + length + 1, false)))
+      continue;
+    struct stat info;
+    if (fstatat(dir, name, &info, 0) != 0 || !S_ISREG(info.st_mode))
+      continue;
+    if (!is_executable_file(dir, name))
+      snprintf(barred, sizeof barred, "%s", name);
+    else if (!*best || strcmp(name, best) < 0)
+      snprintf(best, sizeof best, "%s", name);
+  }
+  closedir(entries);
+  if (*best)
+    return add(scripts, NULL, best);
+  if (*barred)
+    snprintf(scripts->fault, sizeof scripts->fault, "%.160s is not executable: chmod +x it, or take it away", barred);
+  return *barred ? XH_EDENIED : 0;
+}
+
+static int find_folder(int dir, const char *base, xh_scripts *scripts)
+{
+  char folder[NAME_ROOM + 4];
+  snprintf(folder, sizeof folder, "%s.d", base);
+  DIR *entries = open_entries(dir, folder);
+  if (!entries)
+    return errno == ENOENT || errno == ENOTDIR ? 0 : XH_EIO;
+  int rc = 0;
+  for (struct dirent *entry; rc == 0 && (entry = readdir(entries)) != NULL;)
+    if (plain_name(entry->d_name, true) && is_executable_file(dirfd(entries), entry->d_name))
+      rc = add(scripts, folder, entry->d_name);
+  closedir(entries);
+  if (scripts->count > 1)
+    qsort(scripts->names, scripts->count, sizeof *scripts->names, by_name);
+  return rc;
+}
+
+static int find_base(int dir, const char *base, xh_scripts *scripts)
+{
+  char name[NAME_ROOM + 4];
+  snprintf(name, sizeof name, "%s.sh", base);
+  if (is_executable_file(dir, name)) /* the common case, without reading the folder */
+    return add(scripts, NULL, name);
+  int rc = find_any_ending(dir, base, scripts);
+  return rc == 0 && scripts->count == 0 ? find_folder(dir, base, scripts) : rc;
+}
+
+int xh_scripts_find(const char *folder, xh_str method, xh_event_type type, xh_scripts *ret_scripts)
+{
+  *ret_scripts = (xh_scripts){.names = NULL};
+  if (method.len == 0 || method.len > XH_METHOD_BYTES_MAX || memchr(method.ptr, '/', method.len) || memchr(method.ptr, 0, method.len))
+    return XH_EINVAL;
+  int dir = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (dir < 0)
+    return xh_err_from_errno(errno);
+  char base[NAME_ROOM];
+  snprintf(base, sizeof base, "%.*s-%s", (int)method.len, method.ptr, xh_event_type_name(type));
+  int rc = find_base(dir, base, ret_scripts);
+  if (rc == 0 && ret_scripts->count == 0) {
+    snprintf(base, sizeof base, "default-%s", xh_event_type_name(type));
+    rc = find_base(dir, base, ret_scripts);
+  }
+  close(dir);
+  return rc;
+}

@@ -1,0 +1,117 @@
+/* Which scripts an event runs. */
+#include "base/err.h"
+#include "receiver/scripts.h"
+
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static char folder[64];
+
+static int make_folder(void **state)
+{
+  (void)state;
+  snprintf(folder, sizeof folder, "/tmp/xo-hooks-scripts-XXXXXX");
+  return mkdtemp(folder) ? 0 : -1;
+}
+
+static int drop_folder(void **state)
+{
+  (void)state;
+  char command[128];
+  snprintf(command, sizeof command, "rm -rf '%s'", folder);
+  return system(command);
+}
+
+static void put(const char *name, mode_t mode)
+{
+  char path[256];
+  snprintf(path, sizeof path, "%s/%s", folder, name);
+  if (mode == 0) {
+    assert_int_equal(mkdir(path, 0755), 0);
+    return;
+  }
+  int fd = open(path, O_CREAT | O_WRONLY, mode);
+  assert_true(fd >= 0);
+  close(fd);
+}
+
+static void finds(const char *method, xh_event_type type, int rc, const char *expected)
+{
+  xh_scripts scripts;
+  char joined[512] = "";
+  assert_int_equal(xh_scripts_find(folder, xh_str_z(method), type, &scripts), rc);
+  for (size_t i = 0; i < scripts.count; i++)
+    snprintf(joined + strlen(joined), sizeof joined - strlen(joined), "%s%s", i ? " " : "", scripts.names[i]);
+  assert_string_equal(joined, expected);
+  xh_scripts_done(&scripts);
+}
+
+static void sh_first_then_any_ending_then_the_folder_then_default(void **state)
+{
+  (void)state;
+  finds("vm.start", XH_POST, 0, "");
+  put("default-post.py", 0755);
+  finds("vm.start", XH_POST, 0, "default-post.py");
+  finds("vm.start", XH_PRE, 0, "");
+  put("vm.start-post.d", 0);
+  finds("vm.start", XH_POST, 0, "default-post.py");
+  put("vm.start-post.d/02-cmdb", 0755);
+  put("vm.start-post.d/01-dhcp", 0755);
+  put("vm.start-post.d/10-last.sh", 0755);
+  put("vm.start-post.d/03-off", 0644);
+  put("vm.start-post.d/01-dhcp~", 0755);
+  put("vm.start-post.d/.hidden", 0755);
+  finds("vm.start", XH_POST, 0, "vm.start-post.d/01-dhcp vm.start-post.d/02-cmdb vm.start-post.d/10-last.sh");
+  put("vm.start-post.py.bak", 0755);
+  put("vm.start-post.py~", 0755);
+  put("vm.start-poster", 0755);
+  finds("vm.start", XH_POST, 0, "vm.start-post.d/01-dhcp vm.start-post.d/02-cmdb vm.start-post.d/10-last.sh");
+  put("vm.start-post.rb", 0755);
+  put("vm.start-post.py", 0755);
+  finds("vm.start", XH_POST, 0, "vm.start-post.py");
+  put("vm.start-post", 0755);
+  finds("vm.start", XH_POST, 0, "vm.start-post");
+  put("vm.start-post.sh", 0755);
+  finds("vm.start", XH_POST, 0, "vm.start-post.sh");
+}
+
+static void one_that_cannot_run_is_a_fault(void **state)
+{
+  (void)state;
+  xh_scripts scripts;
+  put("host.stop-pre.sh", 0644);
+  assert_int_equal(xh_scripts_find(folder, XH_STR("host.stop"), XH_PRE, &scripts), XH_EDENIED);
+  assert_non_null(strstr(scripts.fault, "host.stop-pre.sh is not executable"));
+  xh_scripts_done(&scripts);
+}
+
+static void a_method_is_never_a_path(void **state)
+{
+  (void)state;
+  xh_scripts scripts;
+  put("inner", 0);
+  put("inner/x-pre.sh", 0755);
+  finds("inner/x", XH_PRE, XH_EINVAL, "");
+  finds("..", XH_PRE, 0, "");
+  finds("../x", XH_PRE, XH_EINVAL, "");
+  assert_int_equal(xh_scripts_find("/nonexistent-folder", XH_STR("a"), XH_PRE, &scripts), XH_ENOENT);
+  xh_scripts_done(&scripts);
+}
+
+int main(void)
+{
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test_setup_teardown(sh_first_then_any_ending_then_the_folder_then_default, make_folder, drop_folder),
+      cmocka_unit_test_setup_teardown(one_that_cannot_run_is_a_fault, make_folder, drop_folder),
+      cmocka_unit_test_setup_teardown(a_method_is_never_a_path, make_folder, drop_folder),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
