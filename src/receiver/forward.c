@@ -1,0 +1,301 @@
+#include "receiver/forward.h"
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/err.h"
+
+#include <curl/curl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <strings.h>
+
+enum { POLL_MS = 1000 };
+
+typedef struct transfer {
+  struct transfer *next;
+  xh_job *job;
+  CURL *easy;
+  struct curl_slist *headers;
+  xh_buf answer;
+  char error[CURL_ERROR_SIZE];
+  xh_outcome outcome;
+  int64_t began_ms;
+} transfer;
+
+struct xh_forward {
+  xh_forward_options options;
+  uv_thread_t thread;
+  uv_mutex_t lock;
+  uv_async_t wake;
+  CURLM *multi;
+  xh_job_list asked; /* under the lock */
+  transfer *ended;   /* under the lock; the last first */
+  bool stopping;
+  size_t count;  /* the loop's */
+  size_t active; /* the thread's */
+  transfer *running;
+};
+
+bool xh_forward_url_ok(const char *url, char *shown, size_t size)
+{
+  CURLU *parts = curl_url();
+  char *scheme = NULL, *host = NULL, *port = NULL, *path = NULL;
+  bool ok = parts && curl_url_set(parts, CURLUPART_URL, url, 0) == CURLUE_OK &&
+            curl_url_get(parts, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
+            (strcmp(scheme, "http") == 0 || strcmp(scheme, "https") == 0) && curl_url_get(parts, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
+            curl_url_get(parts, CURLUPART_PATH, &path, 0) == CURLUE_OK;
+  if (ok) {
+    bool has_port = curl_url_get(parts, CURLUPART_PORT, &port, 0) == CURLUE_OK;
+    snprintf(shown, size, "%s://%s%s%s%s", scheme, host, has_port ? ":" : "", has_port ? port : "", path);
+  }
+  curl_free(scheme);
+  curl_free(host);
+  curl_free(port);
+  curl_free(path);
+  curl_url_cleanup(parts);
+  return ok;
+}
+
+static size_t on_answer(char *bytes, size_t size, size_t count, void *arg)
+{
+  transfer *t = arg;
+  size_t room = XH_FORWARD_ANSWER_BYTES - t->answer.len;
+  xh_buf_append(&t->answer, bytes, size * count < room ? size * count : room);
+  return size * count;
+}
+
+/* "Name: value" lines; an empty Expect keeps curl from asking first and waiting. */
+static struct curl_slist *header_list(const char *lines)
+{
+  struct curl_slist *list = curl_slist_append(NULL, "Expect:");
+  bool agent = false;
+  while (lines && *lines) {
+    size_t length = strcspn(lines, "\n");
+    char *line = strndup(lines, length);
+    if (line) {
+      agent = agent || strncasecmp(line, "user-agent:", 11) == 0;
+      list = curl_slist_append(list, line);
+    }
+    free(line);
+    lines += length + (lines[length] ? 1 : 0);
+  }
+  return agent ? list : curl_slist_append(list, "User-Agent:");
+}
+
+static transfer *transfer_new(const xh_forward *forward, xh_job *job)
+{
+  transfer *t = calloc(1, sizeof *t);
+  if (!t)
+    return NULL;
+  t->easy = curl_easy_init();
+  t->headers = header_list(job->headers);
+  if (!t->easy || !t->headers) {
+    curl_easy_cleanup(t->easy);
+    curl_slist_free_all(t->headers);
+    free(t);
+    return NULL;
+  }
+  t->job = job;
+  t->began_ms = xh_mono_ms();
+  xh_buf_init(&t->answer, XH_FORWARD_ANSWER_BYTES);
+  CURL *easy = t->easy;
+  curl_easy_setopt(easy, CURLOPT_PRIVATE, t);
+  curl_easy_setopt(easy, CURLOPT_URL, job->forward);
+  curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+  curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+  curl_easy_setopt(easy, CURLOPT_POST, 1L);
+  curl_easy_setopt(easy, CURLOPT_POSTFIELDS, job->body);
+  curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)job->body_len);
+  curl_easy_setopt(easy, CURLOPT_HTTPHEADER, t->headers);
+  curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)forward->options.timeout_ms);
+  curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_answer);
+  curl_easy_setopt(easy, CURLOPT_WRITEDATA, t);
+  curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, t->error);
+  if (forward->options.ca_file)
+    curl_easy_setopt(easy, CURLOPT_CAINFO, forward->options.ca_file);
+  return t;
+}
+
+static void transfer_free(transfer *t)
+{
+  curl_easy_cleanup(t->easy);
+  curl_slist_free_all(t->headers);
+  xh_buf_done(&t->answer);
+  xh_job_free(t->job);
+  free(t);
+}
+
+static void judge(transfer *t, CURLcode code)
+{
+  long status = 0;
+  curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
+  xh_outcome *outcome = &t->outcome;
+  outcome->ok = code == CURLE_OK && status >= 200 && status < 300;
+  outcome->timed_out = code == CURLE_OPERATION_TIMEDOUT;
+  outcome->duration_ms = xh_mono_ms() - t->began_ms;
+  if (code == CURLE_OK)
+    snprintf(outcome->words, sizeof outcome->words, "HTTP status %ld", status);
+  else
+    snprintf(outcome->words, sizeof outcome->words, "%.190s", *t->error ? t->error : curl_easy_strerror(code));
+}
+
+static void give_back(xh_forward *forward, transfer *t)
+{
+  uv_mutex_lock(&forward->lock);
+  t->next = forward->ended;
+  forward->ended = t;
+  uv_mutex_unlock(&forward->lock);
+  uv_async_send(&forward->wake);
+}
+
+static void collect(xh_forward *forward)
+{
+  int left;
+  for (CURLMsg *message; (message = curl_multi_info_read(forward->multi, &left)) != NULL;) {
+    transfer *t;
+    CURLcode code = message->data.result;
+    curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&t);
+    curl_multi_remove_handle(forward->multi, t->easy);
+    for (transfer **at = &forward->running; *at; at = &(*at)->next)
+      if (*at == t) {
+        *at = t->next;
+        break;
+      }
+    forward->active--;
+    judge(t, code);
+    give_back(forward, t);
+  }
+}
+
+/* Returns false when it is to stop. */
+static bool begin_asked(xh_forward *forward)
+{
+  bool stopping;
+  for (;;) {
+    uv_mutex_lock(&forward->lock);
+    stopping = forward->stopping;
+    xh_job *job = stopping || forward->active >= XH_FORWARD_ACTIVE_MAX ? NULL : xh_job_list_pop(&forward->asked);
+    uv_mutex_unlock(&forward->lock);
+    if (!job)
+      return !stopping;
+    transfer *t = transfer_new(forward, job);
+    if (!t) { /* no memory now: later */
+      uv_mutex_lock(&forward->lock);
+      xh_job_list_push(&forward->asked, job);
+      uv_mutex_unlock(&forward->lock);
+      return true;
+    }
+    curl_multi_add_handle(forward->multi, t->easy);
+    t->next = forward->running;
+    forward->running = t;
+    forward->active++;
+  }
+}
+
+static void thread_main(void *arg)
+{
+  xh_forward *forward = arg;
+  int running;
+  while (begin_asked(forward)) {
+    curl_multi_perform(forward->multi, &running);
+    collect(forward);
+    curl_multi_poll(forward->multi, NULL, 0, POLL_MS, NULL);
+  }
+  for (transfer *t = forward->running, *next; t; t = next) {
+    next = t->next;
+    curl_multi_remove_handle(forward->multi, t->easy);
+    transfer_free(t);
+  }
+}
+
+static void on_wake(uv_async_t *handle)
+{
+  xh_forward *forward = handle->data;
+  uv_mutex_lock(&forward->lock);
+  transfer *ended = forward->ended, *in_order = NULL;
+  forward->ended = NULL;
+  uv_mutex_unlock(&forward->lock);
+  for (transfer *t = ended, *next; t; t = next) {
+    next = t->next;
+    t->next = in_order;
+    in_order = t;
+  }
+  for (transfer *t = in_order, *next; t; t = next) {
+    next = t->next;
+    xh_job *job = t->job;
+    t->job = NULL;
+    t->outcome.tail = xh_buf_span(&t->answer);
+    if (!xh_forward_url_ok(job->forward, t->outcome.script, sizeof t->outcome.script))
+      snprintf(t->outcome.script, sizeof t->outcome.script, "--forward");
+    forward->count--;
+    forward->options.done(forward->options.arg, job, &t->outcome);
+    transfer_free(t);
+  }
+}
+
+static void free_forward(uv_handle_t *handle)
+{
+  xh_forward *forward = handle->data;
+  free(forward);
+}
+
+int xh_forward_new(const xh_forward_options *options, xh_forward **ret_forward)
+{
+  xh_forward *forward = calloc(1, sizeof *forward);
+  if (!forward)
+    return XH_ENOMEM;
+  forward->options = *options;
+  curl_global_init(CURL_GLOBAL_DEFAULT);
+  forward->multi = curl_multi_init();
+  uv_mutex_init(&forward->lock);
+  if (!forward->multi || uv_async_init(options->loop, &forward->wake, on_wake) != 0) {
+    curl_multi_cleanup(forward->multi);
+    uv_mutex_destroy(&forward->lock);
+    free(forward);
+    return XH_ENOMEM;
+  }
+  forward->wake.data = forward;
+  uv_unref((uv_handle_t *)&forward->wake);
+  if (uv_thread_create(&forward->thread, thread_main, forward) != 0) {
+    curl_multi_cleanup(forward->multi);
+    uv_mutex_destroy(&forward->lock);
+    uv_close((uv_handle_t *)&forward->wake, free_forward);
+    return XH_ENOMEM;
+  }
+  *ret_forward = forward;
+  return 0;
+}
+
+void xh_forward_add(xh_forward *forward, xh_job *job)
+{
+  forward->count++;
+  uv_mutex_lock(&forward->lock);
+  xh_job_list_push(&forward->asked, job);
+  uv_mutex_unlock(&forward->lock);
+  curl_multi_wakeup(forward->multi);
+}
+
+size_t xh_forward_count(const xh_forward *forward)
+{
+  return forward->count;
+}
+
+void xh_forward_close(xh_forward *forward)
+{
+  if (!forward)
+    return;
+  uv_mutex_lock(&forward->lock);
+  forward->stopping = true;
+  uv_mutex_unlock(&forward->lock);
+  curl_multi_wakeup(forward->multi);
+  uv_thread_join(&forward->thread);
+  for (transfer *t = forward->ended, *next; t; t = next) {
+    next = t->next;
+    transfer_free(t);
+  }
+  for (xh_job *job; (job = xh_job_list_pop(&forward->asked)) != NULL;)
+    xh_job_free(job);
+  curl_multi_cleanup(forward->multi);
+  uv_mutex_destroy(&forward->lock);
+  uv_close((uv_handle_t *)&forward->wake, free_forward);
+}

@@ -1,0 +1,38 @@
+/*
+ * Passes requests on to other URLs, unchanged: body and headers as they came. libcurl in a thread of its own. The functions and callbacks
+ * belong to the loop's thread.
+ */
+#ifndef XH_RECEIVER_FORWARD_H
+#define XH_RECEIVER_FORWARD_H
+
+#include "receiver/job.h"
+
+#include <uv.h>
+
+enum { XH_FORWARD_ACTIVE_MAX = 16, XH_FORWARD_ANSWER_BYTES = 2048 };
+
+typedef struct xh_forward xh_forward;
+
+typedef struct xh_forward_options {
+  uv_loop_t *loop;
+  int64_t timeout_ms; /* of one request in all */
+  const char *ca_file; /* NULL: the system's; borrowed */
+  void *arg;
+  /* The attempt has ended; the job is the callee's again. */
+  void (*done)(void *arg, xh_job *job, const xh_outcome *outcome);
+} xh_forward_options;
+
+int xh_forward_new(const xh_forward_options *options, xh_forward **ret_forward);
+
+/* Takes the job (job->forward is its URL); `done` follows. */
+void xh_forward_add(xh_forward *forward, xh_job *job);
+
+size_t xh_forward_count(const xh_forward *forward); /* added and not done */
+
+/* Ends what is under way; jobs that are not done are freed without a word. NULL allowed. */
+void xh_forward_close(xh_forward *forward);
+
+/* Is it an http or https URL with a host? `shown` gets it without user name, password and query. */
+bool xh_forward_url_ok(const char *url, char *shown, size_t size);
+
+#endif

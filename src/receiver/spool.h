@@ -1,0 +1,55 @@
+/*
+ * The spool: jobs on disk, written by a thread of its own, so that the loop never waits for the disk. What arrives while one commit is being
+ * synced goes into the next one together. The functions and callbacks belong to the loop's thread.
+ */
+#ifndef XH_RECEIVER_SPOOL_H
+#define XH_RECEIVER_SPOOL_H
+
+#include "receiver/job.h"
+#include "receiver/spool_db.h"
+
+#include <uv.h>
+
+enum { XH_SPOOL_LOAD_BYTES = 16 * 1024 * 1024 }; /* of bodies that are read at a time */
+
+typedef struct xh_spool xh_spool;
+
+typedef struct xh_spool_options {
+  uv_loop_t *loop;
+  const char *folder;
+  const char *const *lanes; /* "" for the scripts, and the URLs to pass on to; borrowed for the spool's life */
+  size_t lane_count;
+  void *arg;
+  /* A request's jobs are committed and synced, or were not (`rc`): `tag` is what xh_spool_add was given. */
+  void (*added)(void *arg, void *tag, int rc);
+  /* A job's turn has come: the callee's now. */
+  void (*turn)(void *arg, size_t lane, xh_job *job);
+  /* Writing has begun to fail, or works again (0). */
+  void (*trouble)(void *arg, int rc);
+} xh_spool_options;
+
+/* Opens (or makes) the database and starts the thread. Nothing is handed out before xh_spool_grant. */
+int xh_spool_open(const xh_spool_options *options, xh_spool **ret_spool);
+
+/* The remembered deliveries, see xh_spool_db_each_seen. Before anything is added. */
+int xh_spool_each_seen(xh_spool *spool, int64_t since_ms, void (*found)(void *arg, xh_str delivery, int state, int64_t at_ms), void *arg);
+
+/* What waited in it when it was opened. */
+void xh_spool_found(const xh_spool *spool, int64_t *ret_pending, int64_t *ret_failed);
+
+/* Stores one request's jobs (the list becomes the spool's) and its delivery's id, all or nothing. `added` follows. */
+int xh_spool_add(xh_spool *spool, xh_job_list *jobs, const char *delivery, void *tag);
+
+/* `count` more jobs of the lane may be handed out. */
+void xh_spool_grant(xh_spool *spool, size_t lane, size_t count);
+
+/* A job that was handed out is done (frees it). */
+void xh_spool_done(xh_spool *spool, size_t lane, xh_job *job);
+
+/* Its attempt failed (frees it): as the failure says, it is tried again or kept. */
+void xh_spool_failed(xh_spool *spool, size_t lane, xh_job *job, const xh_spool_failure *failure);
+
+/* Writes what is left and ends the thread; callbacks may follow until it returns, none later. Frees it. NULL allowed. */
+void xh_spool_close(xh_spool *spool);
+
+#endif

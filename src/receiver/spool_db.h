@@ -1,0 +1,86 @@
+/*
+ * The spool's database: DIR/spool.db (SQLite). One connection a thread; several processes may have it open, so that `xo-hooks spool`
+ * works beside a running receiver.
+ *
+ *   job    one thing to do for one request; gone when done. lane: '' for the scripts, or the URL to pass on to. state 0 pending, 1 failed.
+ *          next_ms: 0 for one that waits its turn or runs, else the wall clock time of the next attempt
+ *   seen   the deliveries of the last day
+ */
+#ifndef XH_RECEIVER_SPOOL_DB_H
+#define XH_RECEIVER_SPOOL_DB_H
+
+#include "receiver/job.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct xh_spool_db xh_spool_db;
+
+/* Opens it, and with `create` makes folder (0700), file (0600) and tables. Returns 0, or XH_ENOENT without `create`, XH_EVERSION, XH_ECORRUPT,
+ * XH_EDENIED, XH_EFULL, XH_EIO, XH_ENOMEM. */
+int xh_spool_db_open(const char *folder, bool create, xh_spool_db **ret_db);
+void xh_spool_db_close(xh_spool_db *db); /* NULL allowed */
+
+int xh_spool_db_begin(xh_spool_db *db);
+int xh_spool_db_commit(xh_spool_db *db); /* synced when it returns 0; rolled back otherwise */
+void xh_spool_db_rollback(xh_spool_db *db);
+bool xh_spool_db_in_transaction(const xh_spool_db *db);
+
+/* Stores the job and sets its spool_id. */
+int xh_spool_db_add(xh_spool_db *db, xh_job *job, int64_t now_ms);
+int xh_spool_db_add_seen(xh_spool_db *db, const char *delivery, int64_t now_ms);
+
+/* The job is done: forgets it. */
+int xh_spool_db_done(xh_spool_db *db, int64_t id);
+
+typedef struct xh_spool_failure {
+  int attempts;     /* made so far */
+  int64_t next_ms;  /* the next one; 0: no more, it is kept as failed */
+  const char *resume, *error, *tail; /* NULL allowed */
+} xh_spool_failure;
+int xh_spool_db_failure(xh_spool_db *db, int64_t id, const xh_spool_failure *failure, int64_t now_ms);
+
+/*
+ * Appends to `list` up to `limit` jobs of `lane` (about `cap_bytes` of bodies, but at least one) that come after *cursor, in order of arrival, and moves
+ * the cursor. A job behind a pending one of the same object is passed over; xh_spool_db_load_behind finds it when its turn comes.
+ */
+int xh_spool_db_load(xh_spool_db *db, const char *lane, int64_t *cursor, size_t limit, size_t cap_bytes, xh_job_list *list);
+
+/* The jobs whose next attempt is due, and those retried by hand; their next_ms becomes 0: call it within a transaction. */
+int xh_spool_db_load_due(xh_spool_db *db, const char *lane, int64_t now_ms, size_t limit, xh_job_list *list);
+
+/* The first pending job of `object`, if `cursor` has passed it over. */
+int xh_spool_db_load_behind(xh_spool_db *db, const char *lane, const char *object, int64_t cursor, xh_job_list *list);
+
+/* Calls `found` for each remembered delivery: `state` is -1 for one that is done, else its job's state. Forgets those before `since_ms`. */
+int xh_spool_db_each_seen(xh_spool_db *db, int64_t since_ms, void (*found)(void *arg, xh_str delivery, int state, int64_t at_ms), void *arg);
+
+/* Gives free pages back to the file system, some at a time. */
+void xh_spool_db_shrink(xh_spool_db *db);
+
+/* For people. Strings are borrowed for the callback. */
+typedef struct xh_spool_row {
+  int64_t id;
+  bool failed;
+  const char *delivery, *method, *lane, *object, *error, *tail, *resume;
+  int type; /* xh_event_type; 0 for cards */
+  int attempts;
+  int64_t received_ms, next_ms, failed_ms;
+  xh_str body;
+} xh_spool_row;
+typedef void (*xh_spool_row_cb)(void *arg, const xh_spool_row *row);
+
+typedef enum xh_spool_which { XH_SPOOL_ALL, XH_SPOOL_PENDING, XH_SPOOL_FAILED } xh_spool_which;
+
+/* Up to `limit` rows in order of arrival, without bodies. */
+int xh_spool_db_list(xh_spool_db *db, xh_spool_which which, int64_t limit, xh_spool_row_cb found, void *arg);
+
+/* The rows of a number, or of a delivery's id; with bodies. XH_ENOENT when there is none. */
+int xh_spool_db_show(xh_spool_db *db, const char *name, xh_spool_row_cb found, void *arg);
+
+/* Makes failed jobs pending again, with all their attempts: all of them, or those of a number or delivery's id. */
+int xh_spool_db_retry(xh_spool_db *db, const char *name, int64_t *ret_count);
+
+int xh_spool_db_count(xh_spool_db *db, int64_t *ret_pending, int64_t *ret_failed);
+
+#endif
