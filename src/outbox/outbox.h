@@ -21,7 +21,8 @@
 /* Immutable, reference-counted bytes: a body shared by deliveries, by the writer and by running attempts. Any thread. */
 typedef struct xh_blob {
   atomic_int references;
-  int64_t id; /* row in `body`; 0 before it is stored. Set by xh_blob_new's caller through the outbox */
+  int64_t row;   /* the writer thread's: its row in `body`; 0 before it is stored */
+  int64_t users; /* the writer thread's: how many columns refer to it */
   size_t len;
   char bytes[];
 } xh_blob;
@@ -53,14 +54,14 @@ typedef struct xh_delivery {
   int64_t hook_id;
   int64_t target_id;
   int64_t source_id;
-  xh_blob *event; /* as kept for `show` (credentials masked) */
+  xh_blob *event; /* as kept for `show` (credentials masked); NULL when it was read back to be sent */
   xh_blob *body;  /* what is sent; may be the same blob */
   char *method;
   char *call_id;   /* text without quotes, NULL when absent */
   char *user_name; /* same */
   uint8_t type;    /* xh_event_type */
   uint16_t attempt_count;
-  int64_t accepted_ms;
+  int64_t accepted_ms; /* from which its schedule and its expiry count: read back, that is the last retry by hand if there was one */
   int64_t next_attempt_ms; /* 0: at once */
   struct xh_delivery *next; /* for the owner's lists */
 } xh_delivery;
