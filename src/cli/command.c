@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static void say(const xh_command *command, const char *format, va_list args)
+static void __attribute__((format(printf, 2, 0))) say(const xh_command *command, const char *format, va_list args)
 {
   fprintf(stderr, "xo-hooks %s: ", command->name);
   vfprintf(stderr, format, args);

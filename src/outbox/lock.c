@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -75,8 +76,8 @@ int xh_folder_lock(const char *folder, int *ret_fd, int *ret_pid)
   /* A full disk must not keep the program from starting: without its number the lock still holds. */
   char text[24];
   int length = snprintf(text, sizeof text, "%ld\n", (long)getpid());
-  if (ftruncate(fd, 0) != 0 || pwrite(fd, text, (size_t)length, 0) != length)
-    (void)ftruncate(fd, 0);
+  bool written = ftruncate(fd, 0) == 0 && pwrite(fd, text, (size_t)length, 0) == length;
+  (void)written;
   *ret_fd = fd;
   return 0;
 }
