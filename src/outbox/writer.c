@@ -1,0 +1,410 @@
+#include "outbox/writer.h"
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+enum { BATCH_COUNT_MAX = 4096, BATCH_BYTES_MAX = 16 * 1024 * 1024, TRY_AGAIN_MS = 1000 };
+
+struct writer {
+  writer_options options;
+  pthread_t thread;
+  pthread_mutex_t mutex;
+  pthread_cond_t changed;
+
+  /* under the mutex */
+  op_queue in;
+  op_queue done;
+  operation *early_first, *early_last;
+  bool lost;
+  bool stopping;
+  bool ended;
+  writer_state state;
+
+  /* the thread's own */
+  store store;
+  char *folder;
+  op_queue work;
+  size_t work_bytes;
+  int64_t commit_count, refused_count;
+  int64_t degraded_since_ms;
+  int trouble;
+  int64_t try_at_ms; /* monotonic; while degraded */
+};
+
+/* ---- handing back ---- */
+
+static void publish(writer *w, op_queue *done, operation *early, bool lost)
+{
+  bool something = done->first || early || lost;
+  pthread_mutex_lock(&w->mutex);
+  for (operation *op = done->first; op; op = op->next)
+    w->state.memory_bytes -= (int64_t)op->bytes;
+  op_queue_join(&w->done, done);
+  while (early) {
+    operation *next = early->next_early;
+    early->next_early = NULL;
+    if (w->early_last)
+      w->early_last->next_early = early;
+    else
+      w->early_first = early;
+    w->early_last = early;
+    early = next;
+  }
+  w->lost = w->lost || lost;
+  w->state.totals = w->store.totals;
+  w->state.commit_count = w->commit_count;
+  w->state.refused_count = w->refused_count;
+  w->state.degraded_since_ms = w->degraded_since_ms;
+  w->state.trouble = w->trouble;
+  pthread_mutex_unlock(&w->mutex);
+  if (something)
+    w->options.wake(w->options.wake_arg);
+}
+
+/* ---- trouble ---- */
+
+static bool is_environment(int rc)
+{
+  return rc == XH_EFULL || rc == XH_EIO || rc == XH_EDENIED || rc == XH_EBUSY;
+}
+
+static void begin_trouble(writer *w, int rc)
+{
+  w->try_at_ms = xh_mono_ms() + TRY_AGAIN_MS;
+  if (!w->degraded_since_ms) {
+    w->degraded_since_ms = xh_wall_ms();
+    xh_log(XH_LOG_ERROR,
+           "the outbox in %s can't be written: %s. Events are delivered from memory (up to %zu MiB) and lost if this program ends "
+           "before there is room; it tries again each second",
+           w->folder, xh_err_text(rc), w->options.memory_cap_bytes >> 20);
+  }
+  w->trouble = rc;
+}
+
+static void end_trouble(writer *w)
+{
+  if (!w->degraded_since_ms)
+    return;
+  char took[48];
+  xh_duration_text(xh_wall_ms() - w->degraded_since_ms, took, sizeof took);
+  xh_log(XH_LOG_WARN, "the outbox in %s is written again, after %s; %lld events were refused meanwhile", w->folder, took,
+         (long long)w->refused_count);
+  w->degraded_since_ms = 0;
+  w->trouble = 0;
+}
+
+/* After an error of the disk the connection may be stale (unmounted, replaced): a new one. */
+static int reopen(writer *w)
+{
+  store fresh = {0};
+  int rc = store_open(&fresh, w->folder, NULL);
+  if (rc)
+    return rc;
+  if (w->store.next_id > fresh.next_id)
+    fresh.next_id = w->store.next_id;
+  if (w->store.next_body_id > fresh.next_body_id)
+    fresh.next_body_id = w->store.next_body_id;
+  store_close(&w->store, false);
+  w->store = fresh;
+  return 0;
+}
+
+/* The database is damaged: out of the way with it, and a new one that goes on with the same identity and numbers. */
+static int replace_database(writer *w)
+{
+  char name[4200];
+  store old = {.next_id = w->store.next_id, .next_body_id = w->store.next_body_id, .totals = w->store.totals};
+  memcpy(old.instance, w->store.instance, sizeof old.instance);
+  store_close(&w->store, false);
+  int rc = store_set_aside(w->folder, name, sizeof name);
+  xh_log(XH_LOG_ERROR, "the outbox is damaged and was set aside as %s; a new one begins. What waited in it is not delivered any more",
+         name);
+  store fresh = {0};
+  if (rc == 0)
+    rc = store_open(&fresh, w->folder, &old);
+  w->store = rc ? old : fresh;
+  if (rc == 0)
+    publish(w, &(op_queue){0}, NULL, true);
+  return rc;
+}
+
+/* ---- batches ---- */
+
+static void take_batch(writer *w, op_queue *batch)
+{
+  size_t bytes = 0;
+  while (w->work.first && batch->count < BATCH_COUNT_MAX && bytes < BATCH_BYTES_MAX) {
+    operation *op = op_queue_take(&w->work);
+    bytes += op->bytes;
+    op_queue_put(batch, op);
+  }
+}
+
+/* Runs all in one transaction. The operation at fault, if one is, goes to `ret_spoiler`. */
+static int run_once(writer *w, op_queue *batch, operation **ret_spoiler)
+{
+  *ret_spoiler = NULL;
+  if (!w->store.db)
+    return XH_EIO;
+  int rc = store_begin(&w->store);
+  for (operation *op = batch->first; op && rc == 0; op = op->next) {
+    if (op->rc)
+      continue; /* spoiled an earlier run */
+    rc = store_do(&w->store, op);
+    if (rc)
+      *ret_spoiler = op;
+  }
+  if (rc == 0)
+    rc = store_end(&w->store);
+  if (rc == 0)
+    return 0;
+  store_rollback(&w->store);
+  for (operation *op = batch->first; op; op = op->next) {
+    int spoiled = op->rc;
+    op_reset(op);
+    op->rc = spoiled;
+  }
+  return rc;
+}
+
+/* Until the batch is committed, or the disk refuses. */
+static int run_batch(writer *w, op_queue *batch)
+{
+  for (int replaced = 0;;) {
+    operation *spoiler;
+    int rc = run_once(w, batch, &spoiler);
+    if (rc == 0 || is_environment(rc))
+      return rc;
+    if (rc == XH_ECORRUPT) {
+      if (replaced++ > 1)
+        return XH_EIO;
+      rc = replace_database(w);
+      if (rc)
+        return is_environment(rc) ? rc : XH_EIO;
+    } else if (spoiler) {
+      spoiler->rc = rc;
+      xh_log(XH_LOG_ERROR, "outbox: an operation failed: %s", xh_err_text(rc));
+    } else {
+      return XH_EIO;
+    }
+  }
+}
+
+static void finish_batch(writer *w, op_queue *batch)
+{
+  op_queue done = {0};
+  operation *op;
+  while ((op = op_queue_take(batch)) != NULL) {
+    if (op->unfinished && op->rc == 0) {
+      op->unfinished = false;
+      op_queue_put(&w->work, op); /* behind what came meanwhile */
+      continue;
+    }
+    w->work_bytes -= op->bytes;
+    op_queue_put(&done, op);
+  }
+  w->commit_count++;
+  end_trouble(w);
+  publish(w, &done, NULL, false);
+}
+
+/* Answers what can't wait for the disk. What must be written stays in `work`. */
+static void answer_while_degraded(writer *w)
+{
+  op_queue done = {0}, kept = {0};
+  operation *early = NULL;
+  operation **early_end = &early;
+  operation *op;
+  size_t kept_bytes = 0;
+  while ((op = op_queue_take(&w->work)) != NULL) {
+    bool is_read = op->kind == OP_REFILL || op->kind == OP_NEXT_DUE || op->kind == OP_RETRY || op->kind == OP_PRUNE;
+    bool too_much = op->kind == OP_ACCEPT && !op->answered && kept_bytes + op->bytes > w->options.memory_cap_bytes;
+    if (is_read || too_much) {
+      op->rc = too_much ? XH_EFULL : w->trouble;
+      w->refused_count += too_much;
+      w->work_bytes -= op->bytes;
+      op_queue_put(&done, op);
+      continue;
+    }
+    if (op->kind == OP_ACCEPT && !op->answered) {
+      op->answered = true;
+      *early_end = op;
+      early_end = &op->next_early;
+    }
+    kept_bytes += op->bytes;
+    op_queue_put(&kept, op);
+  }
+  *early_end = NULL;
+  w->work = kept;
+  publish(w, &done, early, false);
+}
+
+static void work_once(writer *w)
+{
+  op_queue batch = {0};
+  take_batch(w, &batch);
+  if (w->degraded_since_ms && w->trouble != XH_EFULL)
+    (void)reopen(w);
+  int rc = run_batch(w, &batch);
+  if (rc == 0) {
+    finish_batch(w, &batch);
+    return;
+  }
+  op_queue_join(&batch, &w->work); /* back to the front, in order */
+  w->work = batch;
+  begin_trouble(w, rc);
+  answer_while_degraded(w);
+}
+
+/* ---- the thread ---- */
+
+static void wait_for_work(writer *w)
+{
+  pthread_mutex_lock(&w->mutex);
+  while (!w->in.first && !w->stopping && (w->degraded_since_ms || !w->work.first)) {
+    if (!w->degraded_since_ms) {
+      pthread_cond_wait(&w->changed, &w->mutex);
+      continue;
+    }
+    struct timespec until = {.tv_sec = w->try_at_ms / 1000, .tv_nsec = w->try_at_ms % 1000 * 1000000};
+    if (pthread_cond_timedwait(&w->changed, &w->mutex, &until) != 0)
+      break;
+  }
+  for (operation *op = w->in.first; op; op = op->next)
+    w->work_bytes += op->bytes;
+  op_queue_join(&w->work, &w->in);
+  pthread_mutex_unlock(&w->mutex);
+}
+
+static bool is_stopping(writer *w)
+{
+  pthread_mutex_lock(&w->mutex);
+  bool stopping = w->stopping && !w->in.first;
+  pthread_mutex_unlock(&w->mutex);
+  return stopping;
+}
+
+/* The end came while the disk refused. */
+static void give_up(writer *w)
+{
+  op_queue done = {0};
+  operation *op;
+  long long lost = 0;
+  while ((op = op_queue_take(&w->work)) != NULL) {
+    lost += op->kind == OP_ACCEPT && op->answered;
+    op->rc = w->trouble ? w->trouble : XH_ECLOSED;
+    op_queue_put(&done, op);
+  }
+  if (lost)
+    xh_log(XH_LOG_ERROR, "%lld events that were kept in memory could not be written before the end (%s); those not delivered are lost",
+           lost, xh_err_text(w->trouble));
+  publish(w, &done, NULL, false);
+}
+
+static void *run(void *arg)
+{
+  writer *w = arg;
+  for (;;) {
+    wait_for_work(w);
+    bool stopping = is_stopping(w);
+    if (w->degraded_since_ms && !stopping && xh_mono_ms() < w->try_at_ms) {
+      answer_while_degraded(w);
+      continue;
+    }
+    if (w->work.first || w->degraded_since_ms)
+      work_once(w);
+    if (!stopping || (w->work.first && !w->degraded_since_ms))
+      continue;
+    if (w->work.first)
+      give_up(w);
+    break;
+  }
+  store_close(&w->store, !w->degraded_since_ms);
+  return NULL;
+}
+
+/* ---- the main thread's side ---- */
+
+int writer_start(const writer_options *options, store *s, writer **ret_writer)
+{
+  writer *w = calloc(1, sizeof *w);
+  pthread_condattr_t monotonic;
+  if (!w || !(w->folder = strdup(s->folder))) {
+    free(w);
+    return XH_ENOMEM;
+  }
+  w->options = *options;
+  w->state.totals = s->totals;
+  pthread_mutex_init(&w->mutex, NULL);
+  pthread_condattr_init(&monotonic);
+  pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+  pthread_cond_init(&w->changed, &monotonic);
+  pthread_condattr_destroy(&monotonic);
+  w->store = *s;
+  if (pthread_create(&w->thread, NULL, run, w) != 0) {
+    w->ended = true;
+    writer_free(w);
+    return XH_ENOMEM;
+  }
+  *s = (store){0};
+  *ret_writer = w;
+  return 0;
+}
+
+void writer_put(writer *w, operation *op)
+{
+  pthread_mutex_lock(&w->mutex);
+  if (w->ended) {
+    op->rc = XH_ECLOSED;
+    op_queue_put(&w->done, op);
+  } else {
+    w->state.memory_bytes += (int64_t)op->bytes;
+    op_queue_put(&w->in, op);
+    if (w->in.count == 1)
+      pthread_cond_signal(&w->changed);
+  }
+  pthread_mutex_unlock(&w->mutex);
+}
+
+void writer_take(writer *w, writer_output *ret_output)
+{
+  pthread_mutex_lock(&w->mutex);
+  *ret_output = (writer_output){.early = w->early_first, .lost = w->lost};
+  op_queue_join(&ret_output->done, &w->done);
+  w->early_first = w->early_last = NULL;
+  w->lost = false;
+  pthread_mutex_unlock(&w->mutex);
+}
+
+void writer_get_state(writer *w, writer_state *ret_state)
+{
+  pthread_mutex_lock(&w->mutex);
+  *ret_state = w->state;
+  pthread_mutex_unlock(&w->mutex);
+}
+
+void writer_stop(writer *w)
+{
+  pthread_mutex_lock(&w->mutex);
+  w->stopping = true;
+  pthread_cond_signal(&w->changed);
+  pthread_mutex_unlock(&w->mutex);
+  pthread_join(w->thread, NULL);
+  pthread_mutex_lock(&w->mutex);
+  w->ended = true;
+  pthread_mutex_unlock(&w->mutex);
+}
+
+void writer_free(writer *w)
+{
+  pthread_cond_destroy(&w->changed);
+  pthread_mutex_destroy(&w->mutex);
+  free(w->folder);
+  free(w);
+}
