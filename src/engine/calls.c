@@ -3,6 +3,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "engine/engine_internal.h"
+#include "engine/sample.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -214,6 +215,72 @@ static void call_prune(xh_engine *e, xh_peer *peer, int64_t id, xh_str params)
   }
 }
 
+/* ---- test ---- */
+
+typedef struct tested {
+  xh_engine *engine;
+  source *source;
+  xh_peer *peer;
+  int64_t id;
+} tested;
+
+/* A hook that a 410 had stopped answers well: it works again. */
+static void on_worked(void *arg, const xh_hook *hook)
+{
+  const tested *t = arg;
+  if (!t->engine->outbox || hook->index >= xh_hooks_count(t->source->hooks) || xh_hooks_at(t->source->hooks, hook->index) != hook)
+    return; /* configured anew meanwhile */
+  int64_t hook_id = t->source->routes[hook->index].hook_id;
+  if (xh_outbox_hook_stopped(t->engine->outbox, hook_id))
+    xh_outbox_hook_set_stopped(t->engine->outbox, hook_id, 0);
+}
+
+static void on_tested(void *arg, const xh_buf *result)
+{
+  tested *t = arg;
+  engine_answer(t->peer, t->id, result);
+  xh_peer_unref(t->peer);
+  free(t);
+}
+
+/* The source whose hooks a connection means: its own, or the one that a connection without hello names. */
+static source *tested_source(xh_engine *e, const xh_peer *peer, xh_str params)
+{
+  xh_str value;
+  bool said;
+  const xh_hello *hello = xh_peer_hello(peer, &said);
+  if (said || !xh_json_find(params, XH_STR("source"), &value) || xh_json_typeof(value) != XH_JSON_STRING || value.len < 2)
+    return xh_map_get(&e->sources, xh_str_z(hello->source));
+  return xh_map_get(&e->sources, (xh_str){value.ptr + 1, value.len - 2});
+}
+
+static void call_test(xh_engine *e, xh_peer *peer, int64_t id, xh_str params)
+{
+  source *s = tested_source(e, peer, params);
+  if (!s || !s->hooks) {
+    xh_peer_error(peer, id, XH_ENOENT, "this source has no hooks configured");
+    return;
+  }
+  tested *t = calloc(1, sizeof *t);
+  xh_str list = {NULL, 0};
+  xh_json_find(params, XH_STR("hooks"), &list);
+  if (t)
+    *t = (tested){.engine = e, .source = s, .peer = xh_peer_ref(peer), .id = id};
+  xh_sample sample = {.transport = e->transport,
+                      .hooks = s->hooks,
+                      .list = list,
+                      .source = xh_str_z(s->name),
+                      .worked = on_worked,
+                      .done = on_tested,
+                      .arg = t};
+  if (t && xh_sample_send(&sample) == 0)
+    return;
+  if (t)
+    xh_peer_unref(t->peer);
+  free(t);
+  xh_peer_error(peer, id, XH_ENOMEM, xh_err_text(XH_ENOMEM));
+}
+
 /* ---- questions ---- */
 
 static bool is_sending(void *arg, int64_t delivery_id)
@@ -270,7 +337,7 @@ void engine_call(xh_engine *e, xh_peer *peer, int64_t id, xh_str name, xh_str pa
   else if (xh_str_eqz(name, "prune"))
     call_prune(e, peer, id, params);
   else if (xh_str_eqz(name, "test"))
-    engine_test(e, peer, id, params);
+    call_test(e, peer, id, params);
   else
     xh_peer_error(peer, id, XH_ENOENT, "there is no such call: ping, stats, deliveries, delivery, retry, test, prune");
 }

@@ -110,6 +110,11 @@ static void wake(void *arg)
 
 /* ---- what others ask ---- */
 
+const char *xh_engine_instance(const xh_engine *engine)
+{
+  return xh_outbox_instance(engine->outbox);
+}
+
 const xh_sink *xh_engine_sink(xh_engine *engine)
 {
   return &engine->sink;

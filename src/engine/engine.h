@@ -38,6 +38,9 @@ void xh_engine_start(xh_engine *engine);
 void xh_engine_stop(xh_engine *engine, void (*done)(void *arg), void *arg);
 void xh_engine_free(xh_engine *engine); /* after `done`, or instead of xh_engine_start */
 
+/* 16 hex digits that identify the outbox; valid as long as the engine. */
+const char *xh_engine_instance(const xh_engine *engine);
+
 /* What intake is given; and the intake whose reading is paused while too much is on the way (NULL: none). */
 const xh_sink *xh_engine_sink(xh_engine *engine);
 void xh_engine_set_intake(xh_engine *engine, xh_intake *intake);

@@ -1,6 +1,6 @@
 /*
  * Shared by the engine's files: engine.c (life, sources), accept.c (an event's way), waiters.c (sources that wait), session.c (intake's
- * sink), calls.c and sample.c (what can be asked).
+ * sink), calls.c (what can be asked).
  */
 #ifndef XH_ENGINE_ENGINE_INTERNAL_H
 #define XH_ENGINE_ENGINE_INTERNAL_H
@@ -95,8 +95,5 @@ void engine_init_sink(xh_engine *e);
 /* calls.c */
 void engine_call(xh_engine *e, xh_peer *peer, int64_t id, xh_str name, xh_str params);
 void engine_answer(xh_peer *peer, int64_t id, const xh_buf *result); /* {"id":…,"result":…} */
-
-/* sample.c */
-void engine_test(xh_engine *e, xh_peer *peer, int64_t id, xh_str params);
 
 #endif

@@ -1,7 +1,8 @@
-/* A test: one sample event to each chosen hook, at once and past the outbox, so that status, times and answer can be shown. */
+#include "engine/sample.h"
+
 #include "base/clock.h"
 #include "base/err.h"
-#include "engine/engine_internal.h"
+#include "delivery/attempt.h"
 #include "payload/payload.h"
 
 #include <stdio.h>
@@ -14,14 +15,11 @@ typedef struct test_run test_run;
 typedef struct one_test {
   test_run *run;
   xh_hook *hook; /* referenced */
-  int64_t hook_id;
   xh_buf body;
 } one_test;
 
 struct test_run {
-  xh_engine *engine;
-  xh_peer *peer;
-  int64_t id;
+  xh_sample ask;
   size_t count, started, ended;
   one_test *tests;
   xh_buf results; /* entries separated by commas */
@@ -56,7 +54,7 @@ static void sample_event(const xh_hook *hook, xh_buf *out)
   xh_buf_z(out, post ? ",\"type\":\"post\"}" : ",\"type\":\"pre\"}");
 }
 
-static int render_sample(one_test *t, const char *from)
+static int render_sample(one_test *t, xh_str from)
 {
   xh_buf sample;
   xh_event event;
@@ -65,7 +63,7 @@ static int render_sample(one_test *t, const char *from)
   sample_event(t->hook, &sample);
   int rc = xh_event_parse(xh_buf_span(&sample), &event, NULL);
   if (rc == 0)
-    rc = xh_payload_render(t->hook, &event, xh_str_z(from), &payload, &t->body);
+    rc = xh_payload_render(t->hook, &event, from, &payload, &t->body);
   if (rc == 0 && payload.verbatim)
     rc = xh_buf_str(&t->body, event.raw);
   xh_buf_done(&sample);
@@ -107,14 +105,14 @@ static void finish(test_run *run)
   xh_buf_z(&result, "{\"results\":[");
   xh_buf_str(&result, xh_buf_span(&run->results));
   xh_buf_z(&result, "]}");
-  engine_answer(run->peer, run->id, &result);
+  run->ask.done(run->ask.arg, &result);
   xh_buf_done(&result);
   for (size_t i = 0; i < run->count; i++) {
     xh_hook_unref(run->tests[i].hook);
     xh_buf_done(&run->tests[i].body);
   }
   xh_buf_done(&run->results);
-  xh_peer_unref(run->peer);
+  xh_hooks_unref(run->ask.hooks);
   free(run->tests);
   free(run);
 }
@@ -127,9 +125,8 @@ static void end_one(one_test *t, xh_outcome *outcome)
   add_result(t, outcome);
   free(outcome->record.answer);
   run->ended++;
-  /* It answers well: a hook that a 410 had stopped works again. */
-  if (outcome->result == XH_RESULT_DELIVERED && run->engine->outbox && xh_outbox_hook_stopped(run->engine->outbox, t->hook_id))
-    xh_outbox_hook_set_stopped(run->engine->outbox, t->hook_id, 0);
+  if (outcome->result == XH_RESULT_DELIVERED && run->ask.worked)
+    run->ask.worked(run->ask.arg, t->hook);
 }
 
 static void on_outcome(void *arg, xh_outcome *outcome)
@@ -143,9 +140,9 @@ static void on_outcome(void *arg, xh_outcome *outcome)
 static void start_one(test_run *run, one_test *t)
 {
   xh_attempt_run *attempt;
-  char id[XH_WEBHOOK_ID_SIZE + 8];
+  char id[40];
   snprintf(id, sizeof id, "msg_test%08x%08x", (unsigned)(xh_wall_ms() & 0xffffffff), t->hook->index);
-  int rc = t->body.len ? xh_attempt_start(run->engine->transport, t->hook, id, xh_buf_span(&t->body),
+  int rc = t->body.len ? xh_attempt_start(run->ask.transport, t->hook, id, xh_buf_span(&t->body),
                                           xh_payload_content_type(t->hook->format), on_outcome, t, &attempt)
                        : XH_ENOMEM;
   if (rc == 0)
@@ -177,33 +174,29 @@ static bool chosen(xh_str list, const xh_hook *hook)
   return false;
 }
 
-void engine_test(xh_engine *e, xh_peer *peer, int64_t id, xh_str params)
+int xh_sample_send(const xh_sample *sample)
 {
-  bool said;
-  source *s = engine_source(e, xh_str_z(xh_peer_hello(peer, &said)->source));
-  size_t hooks = s && s->hooks ? xh_hooks_count(s->hooks) : 0;
+  size_t hooks = xh_hooks_count(sample->hooks);
   test_run *run = calloc(1, sizeof *run);
   one_test *tests = run ? calloc(hooks + 1, sizeof *tests) : NULL;
   if (!tests) {
     free(run);
-    xh_peer_error(peer, id, XH_ENOMEM, xh_err_text(XH_ENOMEM));
-    return;
+    return XH_ENOMEM;
   }
-  *run = (test_run){.engine = e, .peer = xh_peer_ref(peer), .id = id, .tests = tests};
+  *run = (test_run){.ask = *sample, .tests = tests};
+  xh_hooks_ref(sample->hooks);
   xh_buf_init(&run->results, RESULT_CAP_BYTES);
-  xh_str list = {NULL, 0};
-  xh_json_find(params, XH_STR("hooks"), &list);
   for (size_t i = 0; i < hooks; i++) {
-    xh_hook *hook = xh_hooks_at(s->hooks, i);
-    if (!chosen(list, hook))
+    xh_hook *hook = xh_hooks_at(sample->hooks, i);
+    if (!chosen(sample->list, hook))
       continue;
     one_test *t = &tests[run->count++];
     t->run = run;
     t->hook = xh_hook_ref(hook);
-    t->hook_id = s->routes[i].hook_id;
     xh_buf_init(&t->body, RESULT_CAP_BYTES);
-    if (render_sample(t, s->name) != 0)
+    if (render_sample(t, sample->source) != 0)
       xh_buf_clear(&t->body);
   }
   start_more(run);
+  return 0;
 }

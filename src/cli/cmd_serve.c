@@ -1,0 +1,245 @@
+/* xo-hooks serve: the program that runs. It puts the engine, its sources and the signals on one loop. */
+#include "base/err.h"
+#include "base/log.h"
+#include "cli/command.h"
+#include "cli/config_file.h"
+#include "cli/serve_options.h"
+#include "engine/engine.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { SIGNALS = 3 };
+
+typedef struct serving {
+  serve_options options;
+  uv_loop_t loop;
+  uv_signal_t signals[SIGNALS];
+  xh_engine *engine;
+  xh_intake *intake;
+  bool stopping;
+} serving;
+
+/* ---- configuration ---- */
+
+static void log_mistake(bool warning, const char *line)
+{
+  xh_log(warning ? XH_LOG_WARN : XH_LOG_ERROR, "%s", line);
+}
+
+/* The file's hooks are those of the source "local". All of them take effect, or none. */
+static int load_config(serving *s)
+{
+  xh_hooks *hooks;
+  if (!s->options.config)
+    return 0;
+  int rc = xh_config_load(s->options.config, log_mistake, &hooks);
+  if (rc == 0) {
+    rc = xh_engine_configure(s->engine, XH_STR("local"), hooks);
+    if (rc == 0)
+      xh_log(XH_LOG_INFO, "%s: %zu hooks", s->options.config, xh_hooks_count(hooks));
+    xh_hooks_unref(hooks);
+  }
+  return rc;
+}
+
+static void reload(serving *s)
+{
+  if (!s->options.config)
+    xh_log(XH_LOG_WARN, "SIGHUP: there is no file to read again; start with --config, or configure through the socket");
+  else if (load_config(s) != 0)
+    xh_log(XH_LOG_ERROR, "the new configuration is refused, the old one stays");
+}
+
+/* ---- the end ---- */
+
+static void on_stopped(void *arg)
+{
+  serving *s = arg;
+  for (size_t i = 0; i < SIGNALS; i++)
+    if (!uv_is_closing((uv_handle_t *)&s->signals[i]))
+      uv_close((uv_handle_t *)&s->signals[i], NULL);
+}
+
+static void on_intake_closed(void *arg)
+{
+  serving *s = arg;
+  xh_engine_stop(s->engine, on_stopped, s);
+}
+
+static void stop(serving *s, const char *why)
+{
+  if (s->stopping) {
+    xh_log(XH_LOG_WARN, "%s again: ending at once; what is accepted stays in the outbox", why);
+    _exit(XH_EXIT_INTERRUPTED);
+  }
+  s->stopping = true;
+  xh_log(XH_LOG_INFO, "%s: stopping", why);
+  xh_intake_close(s->intake, on_intake_closed, s);
+}
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+  serving *s = handle->data;
+  if (number == SIGHUP)
+    reload(s);
+  else
+    stop(s, number == SIGINT ? "interrupted" : "terminated");
+}
+
+static void on_stdio_end(void *arg)
+{
+  serving *s = arg;
+  if (!s->stopping)
+    stop(s, "standard input ended");
+}
+
+/* ---- the start ---- */
+
+static int open_engine(serving *s)
+{
+  const serve_options *o = &s->options;
+  int pid = 0;
+  xh_engine_options options = {.loop = &s->loop,
+                               .folder = o->data,
+                               .allow_metadata = o->metadata,
+                               .allow_metadata_count = o->metadata_count,
+                               .delivered_keep_ms = o->delivered_keep_ms,
+                               .delivered_keep_bytes = o->delivered_keep_bytes,
+                               .dead_keep_ms = o->dead_keep_ms,
+                               .memory_cap_bytes = (size_t)o->memory_cap_bytes};
+  int rc = xh_engine_open(&options, &s->engine, &pid);
+  if (rc == XH_EBUSY && pid > 0)
+    return xh_fail(&xh_cmd_serve, XH_EXIT_UNAVAILABLE, "%s is in use by process %d; one serve a data folder", o->data, pid);
+  if (rc == XH_EVERSION)
+    return xh_fail(&xh_cmd_serve, XH_EXIT_UNAVAILABLE, "%s was written by a newer xo-hooks; install that version again", o->data);
+  if (rc)
+    return xh_fail(&xh_cmd_serve, XH_EXIT_UNAVAILABLE, "the data folder %s can't be used: %s", o->data, xh_err_text(rc));
+  return XH_EXIT_OK;
+}
+
+static int listen_on(serving *s, const char *path)
+{
+  int rc = xh_intake_listen(s->intake, path);
+  if (rc == XH_EBUSY)
+    return xh_fail(&xh_cmd_serve, XH_EXIT_UNAVAILABLE, "socket %s: another program listens there", path);
+  if (rc)
+    return xh_fail(&xh_cmd_serve, XH_EXIT_UNAVAILABLE, "socket %s: %s%s", path, xh_err_text(rc),
+                   rc == XH_ECAP || rc == XH_EINVAL ? "; the path of a Unix socket has at most 107 bytes" : "");
+  xh_log(XH_LOG_DEBUG, "listening on %s", path);
+  return XH_EXIT_OK;
+}
+
+static int open_intake(serving *s)
+{
+  const serve_options *o = &s->options;
+  char path[PATH_MAX];
+  xh_intake_options options = {.line_cap_bytes = o->line_cap_bytes ? (size_t)o->line_cap_bytes : (size_t)XH_LINE_CAP_DEFAULT_BYTES,
+                               .instance = xh_engine_instance(s->engine),
+                               .allow_uids = o->uids,
+                               .allow_uid_count = o->uid_count};
+  if (xh_intake_new(&s->loop, &options, xh_engine_sink(s->engine), &s->intake) != 0)
+    return xh_fail(&xh_cmd_serve, XH_EXIT_UNAVAILABLE, "out of memory");
+  xh_engine_set_intake(s->engine, s->intake);
+  xh_engine_on_stdio_end(s->engine, on_stdio_end, s);
+  snprintf(path, sizeof path, "%s/xo-hooks.sock", o->data);
+  int status = listen_on(s, path);
+  if (status && o->stdio) {
+    xh_log(XH_LOG_WARN, "going on without it: commands such as `xo-hooks log` read the data folder only");
+    status = XH_EXIT_OK;
+  }
+  for (size_t i = 0; i < o->socket_count && status == XH_EXIT_OK; i++)
+    status = listen_on(s, o->sockets[i]);
+  if (status == XH_EXIT_OK && o->stdio && xh_intake_stdio(s->intake) != 0)
+    status = xh_fail(&xh_cmd_serve, XH_EXIT_UNAVAILABLE, "standard input and output can't be used");
+  return status;
+}
+
+static void watch_signals(serving *s)
+{
+  static const int numbers[SIGNALS] = {SIGTERM, SIGINT, SIGHUP};
+  for (size_t i = 0; i < SIGNALS; i++) {
+    uv_signal_init(&s->loop, &s->signals[i]);
+    s->signals[i].data = s;
+    uv_signal_start(&s->signals[i], on_signal, numbers[i]);
+  }
+}
+
+static int serve(serving *s)
+{
+  int status = open_engine(s);
+  if (status)
+    return status;
+  watch_signals(s);
+  if (load_config(s) != 0)
+    status = xh_fail(&xh_cmd_serve, XH_EXIT_FAILED, "not started: the configuration has mistakes");
+  if (status == XH_EXIT_OK)
+    status = open_intake(s);
+  if (status == XH_EXIT_OK) {
+    xh_engine_start(s->engine);
+    xh_log(XH_LOG_INFO, "xo-hooks " XH_VERSION " serves, process %d, data in %s", (int)getpid(), s->options.data);
+  } else {
+    s->stopping = true;
+    if (s->intake)
+      xh_intake_close(s->intake, on_intake_closed, s);
+    else
+      on_intake_closed(s);
+  }
+  uv_run(&s->loop, UV_RUN_DEFAULT);
+  xh_engine_free(s->engine);
+  xh_intake_free(s->intake);
+  return status;
+}
+
+static int run(int argc, char **argv)
+{
+  serving s = {0};
+  int status = serve_options_parse(argc, argv, &s.options);
+  if (status)
+    return status;
+  umask(077);
+  xh_log_setup(s.options.verbose ? XH_LOG_DEBUG : s.options.quiet ? XH_LOG_WARN : XH_LOG_INFO, s.options.plain);
+  uv_loop_init(&s.loop);
+  status = serve(&s);
+  uv_run(&s.loop, UV_RUN_NOWAIT);
+  if (uv_loop_close(&s.loop) != 0)
+    xh_log(XH_LOG_DEBUG, "something was still open at the end");
+  return status;
+}
+
+const xh_command xh_cmd_serve = {
+    .name = "serve",
+    .summary = "run: take events from sources and deliver them",
+    .help =
+        "Usage: xo-hooks serve [OPTION]…\n"
+        "\n"
+        "Takes events from sources (the plugin in xo-server, `xo-hooks send`, your programs), keeps them in the outbox and delivers\n"
+        "them. Sources talk to DATA/xo-hooks.sock, a Unix socket (docs/protocol.md).\n"
+        "\n"
+        "  -d, --data DIR             the outbox's folder, made when missing, mode 0700\n"
+        "                             ($XO_HOOKS_DATA, /var/lib/xo-hooks for root, ~/.local/state/xo-hooks)\n"
+        "  -c, --config FILE          hooks of the source \"local\"; read again on SIGHUP\n"
+        "  -s, --socket PATH          one more socket to listen on (up to 16)\n"
+        "      --stdio                serve standard input and output too; end when the input ends\n"
+        "      --allow-uid USER       a user (name or number) who may connect, beside this one and root\n"
+        "      --allow-metadata ADDR  a cloud metadata address that hooks may call, or \"all\" (default: none)\n"
+        "      --line-cap SIZE        longest line taken from a source (64M)\n"
+        "      --memory-cap SIZE      events kept in memory while the disk refuses (64M)\n"
+        "      --keep-delivered TIME  how long delivered ones are kept (7d)\n"
+        "      --keep-bytes SIZE      size of the outbox above which the oldest delivered ones go (1G)\n"
+        "      --keep-dead TIME       how long dead ones are kept (30d)\n"
+        "  -v, --verbose              log more\n"
+        "  -q, --quiet                log warnings and errors only\n"
+        "      --plain-log            log lines without the time (journald adds it)\n"
+        "\n"
+        "SIGTERM and SIGINT stop gently (running attempts get 5 s), SIGHUP reads the configuration again.\n"
+        "\n"
+        "Examples:\n"
+        "  xo-hooks serve --data /var/lib/xo-hooks --config /etc/xo-hooks/hooks.json\n"
+        "  xo-hooks serve --data /var/lib/xo-hooks --socket /run/xo-hooks.sock --allow-uid xo\n"
+        "\n"
+        "Exit status: 0 stopped; 1 mistakes in the configuration; 2 wrong usage; 3 the data folder or a socket can't be used.\n",
+    .run = run,
+};
