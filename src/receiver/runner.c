@@ -41,7 +41,7 @@ struct xh_runner {
   size_t behind; /* jobs in lanes, behind another */
   size_t running;
   run *runs;
-  bool ending;
+  bool ending, paused;
   xh_buf line;
 };
 
@@ -108,7 +108,7 @@ size_t xh_runner_waiting(const xh_runner *runner)
 
 static void kick(xh_runner *runner)
 {
-  if (runner->ready.count > 0 && runner->running < runner->options.running_max && !runner->ending)
+  if (runner->ready.count > 0 && runner->running < runner->options.running_max && !runner->ending && !runner->paused)
     uv_idle_start(&runner->kick, on_kick);
   else
     uv_idle_stop(&runner->kick);
@@ -321,12 +321,18 @@ static void begin(xh_runner *runner, xh_job *job)
 static void on_kick(uv_idle_t *handle)
 {
   xh_runner *runner = handle->data;
-  for (int i = 0; i < STARTS_AT_A_TIME && runner->running < runner->options.running_max && !runner->ending; i++) {
+  for (int i = 0; i < STARTS_AT_A_TIME && runner->running < runner->options.running_max && !runner->ending && !runner->paused; i++) {
     xh_job *job = xh_job_list_pop(&runner->ready);
     if (!job)
       break;
     begin(runner, job);
   }
+  kick(runner);
+}
+
+void xh_runner_pause(xh_runner *runner)
+{
+  runner->paused = true;
   kick(runner);
 }
 

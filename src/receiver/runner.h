@@ -39,6 +39,9 @@ void xh_runner_add(xh_runner *runner, xh_job *job);
 size_t xh_runner_running(const xh_runner *runner);
 size_t xh_runner_waiting(const xh_runner *runner); /* added and not begun */
 
+/* Begins nothing more; what runs goes on to its end. */
+void xh_runner_pause(xh_runner *runner);
+
 /* Ends what runs, and begins nothing more. */
 void xh_runner_end_all(xh_runner *runner);
 

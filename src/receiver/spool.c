@@ -276,7 +276,7 @@ static void on_wake(uv_async_t *handle)
     options->trouble(options->arg, state);
   for (op *o; (o = pop(&answered)) != NULL; free_op(o)) {
     if (o->kind == OP_ADD) {
-      options->added(options->arg, o->tag, o->rc);
+      options->added(options->arg, o->tag, o->rc, o->jobs.first);
     } else {
       xh_job *job = o->job;
       o->job = NULL;
@@ -410,7 +410,7 @@ void xh_spool_close(xh_spool *spool)
   spool->answered = (op_list){NULL, NULL};
   for (op *o; (o = pop(&left)) != NULL; free_op(o))
     if (o->kind == OP_ADD)
-      spool->options.added(spool->options.arg, o->tag, o->rc);
+      spool->options.added(spool->options.arg, o->tag, o->rc, o->jobs.first);
   drop_list(&spool->held);
   for (size_t i = 0; i < spool->options.lane_count; i++)
     for (xh_job *job; (job = xh_job_list_pop(&spool->lanes[i].loaded)) != NULL;)

@@ -20,8 +20,9 @@ typedef struct xh_spool_options {
   const char *const *lanes; /* "" for the scripts, and the URLs to pass on to; borrowed for the spool's life */
   size_t lane_count;
   void *arg;
-  /* A request's jobs are committed and synced, or were not (`rc`): `tag` is what xh_spool_add was given. */
-  void (*added)(void *arg, void *tag, int rc);
+  /* A request's jobs are committed and synced, or were not (`rc`): `tag` is what xh_spool_add was given. `jobs`, borrowed,
+   * have their spool_id. Comes before any of their turns. */
+  void (*added)(void *arg, void *tag, int rc, const xh_job *jobs);
   /* A job's turn has come: the callee's now. */
   void (*turn)(void *arg, size_t lane, xh_job *job);
   /* Writing has begun to fail, or works again (0). */
