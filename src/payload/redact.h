@@ -1,0 +1,14 @@
+/* Finding credentials in JSON text by the names of their keys. Pure; internal to src/payload. */
+#ifndef XH_PAYLOAD_REDACT_H
+#define XH_PAYLOAD_REDACT_H
+
+#include "base/buf.h"
+
+#include <stdbool.h>
+
+#define XH_MASK "* obfuscated *" /* the host's word in `params` */
+
+/* Does the key (plain text) say that its value is a credential? `ret_ends` tells whether the word is its end ("apiToken", not "tokenAge"). */
+bool key_is_secret(xh_str key, bool *ret_ends);
+
+#endif
