@@ -6,7 +6,7 @@
 #include <string.h>
 
 static const xh_command *const commands[] = {
-    NULL,
+    &xh_cmd_serve, &xh_cmd_test, NULL,
 };
 
 static const char tail[] =

@@ -6,16 +6,10 @@
 #include "delivery/dispatcher_internal.h"
 #include "hooks/hooks.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 #include <sys/random.h>
 
 enum { CLOCK_JUMP_MS = 2000 };
-
-void xh_webhook_id(const char *instance, int64_t delivery_id, char out[XH_WEBHOOK_ID_SIZE])
-{
-  snprintf(out, XH_WEBHOOK_ID_SIZE, "msg_%.16s%016" PRIx64, instance, (uint64_t)delivery_id);
-}
 
 /* ---- hooks ---- */
 

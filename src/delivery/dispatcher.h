@@ -10,6 +10,7 @@
 
 #include "delivery/attempt.h"
 #include "outbox/outbox.h"
+#include "outbox/webhook_id.h"
 
 enum {
   XH_IN_FLIGHT_MAX = 256,       /* attempts running at once, in all */
@@ -92,9 +93,5 @@ typedef struct xh_dispatcher_stats {
   size_t held_targets;
 } xh_dispatcher_stats;
 void xh_dispatcher_get_stats(const xh_dispatcher *dispatcher, xh_dispatcher_stats *ret_stats);
-
-/* "msg_" + instance + id, as sent in webhook-id: the same for all attempts. */
-enum { XH_WEBHOOK_ID_SIZE = 40 };
-void xh_webhook_id(const char *instance, int64_t delivery_id, char out[XH_WEBHOOK_ID_SIZE]);
 
 #endif

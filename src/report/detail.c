@@ -1,0 +1,141 @@
+/* One delivery, with all that is known of it. */
+#include "base/err.h"
+#include "base/event.h"
+#include "hooks/hooks.h"
+#include "outbox/outbox.h"
+#include "outbox/schema.h"
+#include "outbox/webhook_id.h"
+#include "payload/payload.h"
+#include "report/report_internal.h"
+
+#include <stdio.h>
+
+static void put_ms(xh_buf *out, const char *name, sqlite3_stmt *row, int column)
+{
+  int64_t us = sqlite3_column_int64(row, column);
+  if (us >= 0)
+    xh_buf_printf(out, ",\"%s\":%.3f", name, (double)us / 1000);
+}
+
+static void put_attempt(sqlite3_stmt *row, xh_buf *out)
+{
+  int http_status = sqlite3_column_int(row, 7), fault = sqlite3_column_int(row, 8);
+  xh_buf_printf(out, "{\"n\":%d,\"startedAt\":%lld", sqlite3_column_int(row, 0), (long long)sqlite3_column_int64(row, 1));
+  put_ms(out, "nameLookupMs", row, 2);
+  put_ms(out, "connectMs", row, 3);
+  put_ms(out, "tlsMs", row, 4);
+  put_ms(out, "firstByteMs", row, 5);
+  put_ms(out, "totalMs", row, 6);
+  if (http_status)
+    xh_buf_printf(out, ",\"status\":%d", http_status);
+  else
+    xh_buf_z(out, ",\"status\":null");
+  xh_buf_printf(out, ",\"fault\":\"%s\",\"outcome\":", xh_fault_name((xh_fault)fault));
+  xh_buf_json(out, report_text(row, 9));
+  xh_buf_z(out, ",\"answer\":");
+  xh_buf_json(out, report_text(row, 10));
+  xh_buf_char(out, '}');
+}
+
+static int put_attempts(xh_report *report, int64_t id, xh_buf *out)
+{
+  sqlite3_stmt *row = report->attempts;
+  int code, count = 0;
+  sqlite3_bind_int64(row, 1, id);
+  xh_buf_z(out, ",\"attempts\":[");
+  while ((code = sqlite3_step(row)) == SQLITE_ROW) {
+    if (count++)
+      xh_buf_char(out, ',');
+    put_attempt(row, out);
+  }
+  sqlite3_reset(row);
+  xh_buf_char(out, ']');
+  return xh_schema_error(code);
+}
+
+static void put_header(xh_buf *out, const char *name, const char *value, bool *first)
+{
+  xh_buf_z(out, *first ? "{\"name\":" : ",{\"name\":");
+  xh_buf_json_z(out, name);
+  xh_buf_z(out, ",\"value\":");
+  xh_buf_json_z(out, value);
+  xh_buf_char(out, '}');
+  *first = false;
+}
+
+/* The request's headers; what a hook adds may be secret and is not shown. */
+static void put_headers(const xh_report *report, sqlite3_stmt *row, xh_buf *out)
+{
+  xh_hook *hook = NULL;
+  bool first = true;
+  char id[XH_WEBHOOK_ID_SIZE];
+  xh_str config = report_text(row, COL_CONFIG);
+  xh_webhook_id(report->instance, sqlite3_column_int64(row, COL_ID), id);
+  int rc = config.len ? xh_hook_compile(config, &hook) : XH_ENOENT;
+  const char *type = xh_payload_content_type(rc == 0 ? hook->format : XH_FORMAT_JSON);
+  xh_buf_z(out, ",\"contentType\":");
+  xh_buf_json_z(out, type);
+  xh_buf_z(out, ",\"headers\":[");
+  put_header(out, "Content-Type", type, &first);
+  put_header(out, "webhook-id", id, &first);
+  put_header(out, "webhook-timestamp", "(when it is sent)", &first);
+  if (rc == 0 && hook->secret_count > 0)
+    put_header(out, "webhook-signature", "(of id, timestamp and body)", &first);
+  for (size_t i = 0; rc == 0 && i < hook->header_count; i++)
+    put_header(out, hook->headers[i].name, "(hidden)", &first);
+  xh_buf_char(out, ']');
+  xh_hook_unref(hook);
+}
+
+static int put_detail(xh_report *report, sqlite3_stmt *row, const xh_report_live *live, xh_buf *out)
+{
+  xh_str event = report_text(row, COL_EVENT);
+  xh_buf_char(out, '{');
+  report_put_common(report, row, live, out);
+  xh_buf_printf(out, ",\"number\":%lld,\"settledAt\":", (long long)sqlite3_column_int64(row, COL_ID));
+  if (sqlite3_column_int64(row, COL_SETTLED) > 0)
+    xh_buf_i64(out, sqlite3_column_int64(row, COL_SETTLED));
+  else
+    xh_buf_z(out, "null");
+  xh_buf_z(out, ",\"reason\":");
+  if (sqlite3_column_type(row, COL_REASON) == SQLITE_NULL)
+    xh_buf_z(out, "null");
+  else
+    xh_buf_json(out, report_text(row, COL_REASON));
+  put_headers(report, row, out);
+  xh_buf_z(out, ",\"event\":");
+  xh_buf_str(out, event.len ? event : XH_STR("null"));
+  xh_buf_z(out, ",\"body\":");
+  xh_buf_json(out, report_text(row, COL_BODY));
+  int rc = put_attempts(report, sqlite3_column_int64(row, COL_ID), out);
+  xh_buf_char(out, '}');
+  return rc ? rc : xh_buf_error(out);
+}
+
+int xh_report_delivery(xh_report *report, xh_str params, xh_str source, const xh_report_live *live, xh_buf *out, char *why,
+                       size_t why_size)
+{
+  xh_str value;
+  int64_t id = 0;
+  int rc = report_refresh(report);
+  if (rc)
+    return rc;
+  if (xh_json_validate(params, NULL) != 0 || !xh_json_find(params, XH_STR("id"), &value)) {
+    snprintf(why, why_size, "parameter \"id\" is missing: msg_… or a number");
+    return XH_EINVAL;
+  }
+  xh_str text = xh_json_typeof(value) == XH_JSON_STRING ? (xh_str){value.ptr + 1, value.len - 2} : value;
+  rc = xh_webhook_id_parse(report->instance, text, &id);
+  sqlite3_stmt *row = report->one;
+  sqlite3_bind_int64(row, 1, id);
+  int code = rc == 0 ? sqlite3_step(row) : SQLITE_DONE;
+  if (rc == 0 && (code != SQLITE_ROW || (source.len > 0 && !xh_str_eq(source, report_text(row, COL_SOURCE)))))
+    rc = code == SQLITE_ROW || code == SQLITE_DONE ? XH_ENOENT : xh_schema_error(code);
+  if (rc == 0)
+    rc = put_detail(report, row, live, out);
+  else if (rc == XH_ENOENT || rc == XH_EINVAL)
+    snprintf(why, why_size, rc == XH_ENOENT ? "there is no delivery %.*s" : "%.*s is no delivery's id (msg_… or a number)",
+             (int)(text.len < 60 ? text.len : 60), text.ptr);
+  sqlite3_reset(row);
+  return rc;
+}

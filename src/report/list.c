@@ -1,0 +1,181 @@
+/* Many deliveries: pages of a list, and which of them a retry means. */
+#include "base/err.h"
+#include "base/event.h"
+#include "hooks/hooks.h"
+#include "outbox/outbox.h"
+#include "outbox/schema.h"
+#include "outbox/webhook_id.h"
+#include "report/report_internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* A page looks at no more rows than this, however few of them fit; `next` then goes on where it stopped. */
+enum { ROWS_A_PAGE = 100000, RETRY_IDS_MAX = 10 * 1000 * 1000 };
+
+/* The name as stored, or the id as the event has it. */
+static bool user_fits(const char *user, sqlite3_stmt *row)
+{
+  xh_event event;
+  xh_buf id;
+  if (xh_str_eqz(report_text(row, COL_USER), user))
+    return true;
+  xh_str text = report_text(row, COL_EVENT);
+  if (text.len == 0 || xh_event_from_valid(text, &event, NULL) != 0 || !event.user_id.ptr ||
+      xh_json_typeof(event.user_id) != XH_JSON_STRING)
+    return false;
+  xh_buf_init(&id, 4096);
+  bool fits = xh_json_decode(event.user_id, &id) == 0 && xh_str_eqz(xh_buf_span(&id), user);
+  xh_buf_done(&id);
+  return fits;
+}
+
+static bool fits(const query *q, xh_str scope, sqlite3_stmt *row, const xh_report_live *live)
+{
+  int64_t accepted_ms = sqlite3_column_int64(row, COL_ACCEPTED);
+  if (scope.len > 0 && !xh_str_eq(scope, report_text(row, COL_SOURCE)))
+    return false;
+  if (*q->source && !xh_str_eqz(report_text(row, COL_SOURCE), q->source))
+    return false;
+  if (accepted_ms < q->since_ms || (q->until_ms && accepted_ms > q->until_ms))
+    return false;
+  if (*q->method && !xh_method_fits(xh_str_z(q->method), report_text(row, COL_METHOD)))
+    return false;
+  if (*q->hook && !xh_str_eqz(report_text(row, COL_LABEL), q->hook) && !xh_str_eqz(report_text(row, COL_URL), q->hook))
+    return false;
+  if (q->statuses && !(q->statuses & (1u << report_status(row, live))))
+    return false;
+  return !*q->user || user_fits(q->user, row);
+}
+
+int xh_report_deliveries(xh_report *report, xh_str params, xh_str source, const xh_report_live *live, xh_buf *out, char *why,
+                         size_t why_size)
+{
+  query q;
+  int rc = query_read(params, &q, why, why_size);
+  if (rc == 0)
+    rc = report_refresh(report);
+  if (rc)
+    return rc;
+  int code = SQLITE_DONE;
+  int64_t shown = 0, looked = 0, last = 0;
+  sqlite3_stmt *row = report->list;
+  sqlite3_bind_int64(row, 1, q.before);
+  xh_buf_z(out, "{\"deliveries\":[");
+  while (shown < q.limit && looked < ROWS_A_PAGE && (code = sqlite3_step(row)) == SQLITE_ROW) {
+    last = sqlite3_column_int64(row, COL_ID);
+    looked++;
+    if (!fits(&q, source, row, live))
+      continue;
+    xh_buf_z(out, shown++ ? ",{" : "{");
+    report_put_common(report, row, live, out);
+    xh_buf_char(out, '}');
+  }
+  bool more = code == SQLITE_ROW && (shown == q.limit || looked == ROWS_A_PAGE);
+  sqlite3_reset(row);
+  xh_buf_z(out, "],\"next\":");
+  if (more)
+    xh_buf_i64(out, last);
+  else
+    xh_buf_z(out, "null");
+  xh_buf_char(out, '}');
+  rc = xh_schema_error(code);
+  return rc ? rc : xh_buf_error(out);
+}
+
+/* ---- retry ---- */
+
+typedef struct ids {
+  int64_t *items;
+  size_t count, room;
+} ids;
+
+static int add_id(ids *list, int64_t id)
+{
+  if (list->count == list->room) {
+    size_t room = list->room ? list->room * 2 : 64;
+    int64_t *items = realloc(list->items, room * sizeof *items);
+    if (!items)
+      return XH_ENOMEM;
+    list->items = items;
+    list->room = room;
+  }
+  list->items[list->count++] = id;
+  return 0;
+}
+
+static bool is_there(xh_report *report, int64_t id, xh_str scope)
+{
+  sqlite3_stmt *row = report->one;
+  sqlite3_bind_int64(row, 1, id);
+  bool found = sqlite3_step(row) == SQLITE_ROW && (scope.len == 0 || xh_str_eq(scope, report_text(row, COL_SOURCE)));
+  sqlite3_reset(row);
+  return found;
+}
+
+static int named_ids(xh_report *report, const query *q, xh_str scope, ids *list, char *why, size_t why_size)
+{
+  xh_json_iter it;
+  xh_str value;
+  int rc = 0;
+  xh_json_iter_init(&it, q->ids);
+  while (rc == 0 && xh_json_next(&it, NULL, &value)) {
+    int64_t id;
+    xh_str text = value;
+    if (xh_json_typeof(value) == XH_JSON_STRING)
+      text = (xh_str){value.ptr + 1, value.len - 2};
+    rc = xh_webhook_id_parse(report->instance, text, &id);
+    if (rc == 0 && !is_there(report, id, scope))
+      rc = XH_ENOENT;
+    if (rc)
+      snprintf(why, why_size, rc == XH_ENOENT ? "there is no delivery %.*s" : "%.*s is no delivery's id (msg_… or a number)",
+               (int)(text.len < 60 ? text.len : 60), text.ptr);
+    else
+      rc = add_id(list, id);
+  }
+  return rc;
+}
+
+static int dead_ids(xh_report *report, query *q, xh_str scope, ids *list)
+{
+  int rc = 0, code = SQLITE_DONE;
+  sqlite3_stmt *row;
+  q->statuses = 1u << STATUS_DEAD;
+  code = sqlite3_prepare_v2(report->db, REPORT_COLUMNS " WHERE d.state = 2 AND d.state > 0", -1, &row, NULL);
+  if (code != SQLITE_OK)
+    return xh_schema_error(code);
+  while (rc == 0 && list->count < RETRY_IDS_MAX && (code = sqlite3_step(row)) == SQLITE_ROW)
+    if (fits(q, scope, row, NULL))
+      rc = add_id(list, sqlite3_column_int64(row, COL_ID));
+  sqlite3_finalize(row);
+  return rc ? rc : xh_schema_error(code);
+}
+
+int xh_report_retry_ids(xh_report *report, xh_str params, xh_str source, int64_t **ret_ids, size_t *ret_count, char *why,
+                        size_t why_size)
+{
+  query q;
+  ids list = {0};
+  int rc = query_read(params, &q, why, why_size);
+  if (rc == 0)
+    rc = report_refresh(report);
+  if (rc)
+    return rc;
+  if (q.ids.ptr) {
+    rc = named_ids(report, &q, source, &list, why, why_size);
+  } else if (!q.dead && !q.filtered) {
+    snprintf(why, why_size, "give \"ids\", or \"dead\": true for all dead deliveries, or a filter (hook, method, user, since, until)");
+    rc = XH_EINVAL;
+  } else {
+    rc = dead_ids(report, &q, source, &list);
+  }
+  if (rc == 0 && !list.items && !(list.items = malloc(sizeof *list.items)))
+    rc = XH_ENOMEM;
+  if (rc) {
+    free(list.items);
+    return rc;
+  }
+  *ret_ids = list.items;
+  *ret_count = list.count;
+  return 0;
+}

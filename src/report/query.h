@@ -1,0 +1,30 @@
+/* What a list is asked for: the params of the calls `deliveries` and `retry`, read and checked. Internal to src/report. */
+#ifndef XH_REPORT_QUERY_H
+#define XH_REPORT_QUERY_H
+
+#include "base/buf.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { QUERY_LIMIT_DEFAULT = 50, QUERY_LIMIT_MAX = 1000, QUERY_TEXT_SIZE = 256 };
+
+typedef enum status { STATUS_QUEUED, STATUS_SENDING, STATUS_WAITING, STATUS_HELD, STATUS_DELIVERED, STATUS_DEAD, STATUS_COUNT } status;
+
+const char *status_name(status s);
+
+typedef struct query {
+  unsigned statuses; /* a bit each; 0: all */
+  char method[QUERY_TEXT_SIZE], hook[QUERY_TEXT_SIZE], user[QUERY_TEXT_SIZE], source[QUERY_TEXT_SIZE]; /* "": any */
+  int64_t since_ms, until_ms; /* 0: open */
+  int64_t limit;
+  int64_t before; /* ids below; INT64_MAX: all */
+  bool dead;      /* of `retry` */
+  bool filtered;  /* something but the limit was given */
+  xh_str ids;     /* of `retry`: JSON array, or absent */
+} query;
+
+/* Reads the params object. XH_EINVAL with `why`, which names the parameter. */
+int query_read(xh_str params, query *ret_query, char *why, size_t why_size);
+
+#endif
