@@ -72,9 +72,34 @@ void job_free(job *j)
   free(j);
 }
 
+static void insert_after(job_list *list, job *before, job *j)
+{
+  j->prev = before;
+  j->next = before->next;
+  before->next->prev = j;
+  before->next = j;
+  list->count++;
+}
+
+/* Urgent ones go before all others, and behind the urgent ones that came earlier. */
+static void put_urgent(job_list *list, job *j)
+{
+  job *last = NULL;
+  for (job *at = list->first; at && at->urgent; at = at->next)
+    last = at;
+  if (!last)
+    job_list_prepend(list, j);
+  else if (!last->next)
+    job_list_append(list, j);
+  else
+    insert_after(list, last, j);
+}
+
 void target_make_ready(target *t, job *j, bool first)
 {
-  if (first)
+  if (first && j->urgent)
+    put_urgent(&t->ready, j);
+  else if (first)
     job_list_prepend(&t->ready, j);
   else
     job_list_append(&t->ready, j);

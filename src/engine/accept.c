@@ -216,7 +216,8 @@ static void send_urgent(xh_engine *e, const incoming *in, xh_delivery **list)
   for (size_t i = 0; *at; i++) {
     xh_delivery *d = *at;
     xh_hook *hook = e->matched[i];
-    if (!hook->wait_for_response) {
+    /* XO waits before a call, never after it; a source that says so may. */
+    if (!hook->wait_for_response || (in->event->type == XH_POST && !in->wait)) {
       at = &d->next;
       continue;
     }
