@@ -234,6 +234,8 @@ static void on_transport_closed(void *arg)
 
 static void close_parts(xh_engine *e)
 {
+  xh_report_close(e->report); /* before the writer: the last connection to close cleans the journal up */
+  e->report = NULL;
   if (e->outbox)
     xh_outbox_close(e->outbox); /* the dispatcher hears of its last callbacks */
   e->outbox = NULL;

@@ -91,7 +91,7 @@ static int put_detail(xh_report *report, sqlite3_stmt *row, const xh_report_live
 {
   xh_str event = report_text(row, COL_EVENT);
   xh_buf_char(out, '{');
-  report_put_common(report, row, live, out);
+  report_put_common(report, row, live, true, out);
   xh_buf_printf(out, ",\"number\":%lld,\"settledAt\":", (long long)sqlite3_column_int64(row, COL_ID));
   if (sqlite3_column_int64(row, COL_SETTLED) > 0)
     xh_buf_i64(out, sqlite3_column_int64(row, COL_SETTLED));

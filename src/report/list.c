@@ -68,7 +68,7 @@ int xh_report_deliveries(xh_report *report, xh_str params, xh_str source, const 
     if (!fits(&q, source, row, live))
       continue;
     xh_buf_z(out, shown++ ? ",{" : "{");
-    report_put_common(report, row, live, out);
+    report_put_common(report, row, live, false, out);
     xh_buf_char(out, '}');
   }
   bool more = code == SQLITE_ROW && (shown == q.limit || looked == ROWS_A_PAGE);

@@ -138,7 +138,7 @@ static void put_format(xh_buf *out, sqlite3_stmt *row)
   xh_buf_str(out, format.ptr ? format : XH_STR("null"));
 }
 
-void report_put_common(const xh_report *report, sqlite3_stmt *row, const xh_report_live *live, xh_buf *out)
+void report_put_common(const xh_report *report, sqlite3_stmt *row, const xh_report_live *live, bool detail, xh_buf *out)
 {
   char id[XH_WEBHOOK_ID_SIZE];
   status now = report_status(row, live);
@@ -157,8 +157,8 @@ void report_put_common(const xh_report *report, sqlite3_stmt *row, const xh_repo
   put_nullable(out, row, COL_CALL_ID);
   xh_buf_z(out, ",\"userName\":");
   put_nullable(out, row, COL_USER);
-  xh_buf_printf(out, ",\"status\":\"%s\",\"attempts\":%d,\"acceptedAt\":%lld,\"nextAttemptAt\":", status_name(now),
-                sqlite3_column_int(row, COL_ATTEMPTS), (long long)sqlite3_column_int64(row, COL_ACCEPTED));
+  xh_buf_printf(out, ",\"status\":\"%s\",\"%s\":%d,\"acceptedAt\":%lld,\"nextAttemptAt\":", status_name(now),
+                detail ? "attemptCount" : "attempts", sqlite3_column_int(row, COL_ATTEMPTS), (long long)sqlite3_column_int64(row, COL_ACCEPTED));
   if ((now == STATUS_WAITING || now == STATUS_HELD) && sqlite3_column_int64(row, COL_NEXT) > 0)
     xh_buf_i64(out, sqlite3_column_int64(row, COL_NEXT));
   else

@@ -37,4 +37,7 @@ int xh_report_delivery(xh_report *report, xh_str params, xh_str source, const xh
 int xh_report_retry_ids(xh_report *report, xh_str params, xh_str source, int64_t **ret_ids, size_t *ret_count, char *why,
                         size_t why_size);
 
+/* What the database alone knows of `stats`: totals and targets, with "running": false. Appended to `out`. */
+int xh_report_stats(xh_report *report, xh_buf *out);
+
 #endif

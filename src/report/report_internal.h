@@ -38,7 +38,7 @@ enum report_column {
 xh_str report_text(sqlite3_stmt *row, int column);
 status report_status(sqlite3_stmt *row, const xh_report_live *live);
 
-/* `"id":…` up to `"lastError":…`, without the braces. */
-void report_put_common(const xh_report *report, sqlite3_stmt *row, const xh_report_live *live, xh_buf *out);
+/* `"id":…` up to `"lastError":…`, without the braces. In a detail, "attempts" are the attempts, and their number is "attemptCount". */
+void report_put_common(const xh_report *report, sqlite3_stmt *row, const xh_report_live *live, bool detail, xh_buf *out);
 
 #endif
