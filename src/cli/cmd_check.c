@@ -33,7 +33,7 @@ static void print_json(const char *path, const xh_mistakes *mistakes, size_t hoo
   xh_buf_printf(&out, ",\"ok\":%s,\"hooks\":%zu,\"mistakes\":[", mistakes->errors ? "false" : "true", hooks);
   for (size_t i = 0; i < mistakes->count; i++) {
     const xh_mistake *m = &mistakes->items[i];
-    xh_buf_printf(&out, "%s{\"level\":\"%s\",\"pointer\":", i ? "," : "", m->warning ? "warning" : "mistake");
+    xh_buf_printf(&out, "%s{\"warning\":%s,\"pointer\":", i ? "," : "", m->warning ? "true" : "false");
     xh_buf_json_z(&out, m->pointer);
     xh_buf_z(&out, ",\"found\":");
     xh_buf_json_z(&out, m->found);

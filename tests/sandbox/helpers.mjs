@@ -40,9 +40,10 @@ class Host {
   }
 
   async connect(credentials = { email: 'admin@admin.net', password: 'admin' }) {
-    const client = new Client({ url: this.url, credentials })
+    const client = new Client({ url: this.url })
     client.on('error', () => {}) // an end of the host that a test wants; calls fail by themselves
     await client.open()
+    await client.signIn(credentials) // given to the constructor, they would be sent after open() has resolved
     this.t?.after(() => client.close().catch(() => {}))
     return client
   }
