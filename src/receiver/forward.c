@@ -18,7 +18,7 @@ typedef struct transfer {
   struct curl_slist *headers;
   xh_buf answer;
   char error[CURL_ERROR_SIZE];
-  xh_outcome outcome;
+  xh_job_outcome outcome;
   int64_t began_ms;
 } transfer;
 
@@ -129,7 +129,7 @@ static void judge(transfer *t, CURLcode code)
 {
   long status = 0;
   curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
-  xh_outcome *outcome = &t->outcome;
+  xh_job_outcome *outcome = &t->outcome;
   outcome->ok = code == CURLE_OK && status >= 200 && status < 300;
   outcome->timed_out = code == CURLE_OPERATION_TIMEDOUT;
   outcome->duration_ms = xh_mono_ms() - t->began_ms;

@@ -19,7 +19,7 @@ typedef struct xh_forward_options {
   const char *ca_file; /* NULL: the system's; borrowed */
   void *arg;
   /* The attempt has ended; the job is the callee's again. */
-  void (*done)(void *arg, xh_job *job, const xh_outcome *outcome);
+  void (*done)(void *arg, xh_job *job, const xh_job_outcome *outcome);
 } xh_forward_options;
 
 int xh_forward_new(const xh_forward_options *options, xh_forward **ret_forward);

@@ -29,7 +29,7 @@ struct xh_job {
 };
 
 /* How an attempt ended. Borrowed for the callback. */
-typedef struct xh_outcome {
+typedef struct xh_job_outcome {
   bool ok;
   bool timed_out;
   bool nothing; /* there was no script to run */
@@ -37,7 +37,7 @@ typedef struct xh_outcome {
   char words[200];  /* "exit status 3" */
   xh_str tail;      /* the last lines that the scripts wrote */
   int64_t duration_ms;
-} xh_outcome;
+} xh_job_outcome;
 
 /* Zeroed, attempt 1; NULL when out of memory. */
 xh_job *xh_job_new(void);

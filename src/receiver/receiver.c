@@ -23,7 +23,7 @@ typedef struct pending {
   bool identified; /* the sender gave it an id, by which it is known again */
   size_t jobs;     /* whose outcome is still to come */
   bool failed, kept;
-  xh_outcome worst; /* the first failure */
+  xh_job_outcome worst; /* the first failure */
   xh_buf tail;
 } pending;
 
@@ -131,7 +131,7 @@ static void answer_failed(const pending *p)
 }
 
 /* One of the request's jobs has ended; with the last one it is answered. */
-static void pending_outcome(xh_receiver *receiver, pending *p, const xh_outcome *outcome, xh_seen_state state_when_failed)
+static void pending_outcome(xh_receiver *receiver, pending *p, const xh_job_outcome *outcome, xh_seen_state state_when_failed)
 {
   if (!outcome->ok && !p->failed) {
     p->failed = true;
@@ -165,7 +165,7 @@ static int64_t retry_wait(const xh_receiver *receiver, int attempt)
   return wait_ms < RETRY_WAIT_MAX_MS ? wait_ms : RETRY_WAIT_MAX_MS;
 }
 
-static void say(xh_receiver *receiver, const xh_job *job, const xh_outcome *outcome, bool ok, const char *words)
+static void say(xh_receiver *receiver, const xh_job *job, const xh_job_outcome *outcome, bool ok, const char *words)
 {
   xh_line_outcome(receiver->options.style, xh_str_z(job->delivery), xh_str_z(outcome->script), ok, xh_str_z(words), outcome->duration_ms,
                   xh_wall_ms(), &receiver->line);
@@ -173,7 +173,7 @@ static void say(xh_receiver *receiver, const xh_job *job, const xh_outcome *outc
 }
 
 /* Again later, or kept as failed. Returns what a repeat of the request is to be told. */
-static xh_seen_state spool_failure(xh_receiver *receiver, xh_job *job, const xh_outcome *outcome)
+static xh_seen_state spool_failure(xh_receiver *receiver, xh_job *job, const xh_job_outcome *outcome)
 {
   char error[sizeof outcome->script + sizeof outcome->words + 4], tail[8192], words[128];
   snprintf(error, sizeof error, "%s: %s", outcome->script, outcome->words);
@@ -189,7 +189,7 @@ static xh_seen_state spool_failure(xh_receiver *receiver, xh_job *job, const xh_
   return again ? XH_SEEN_RUNNING : XH_SEEN_FAILED;
 }
 
-static void job_done(void *arg, xh_job *job, const xh_outcome *outcome)
+static void job_done(void *arg, xh_job *job, const xh_job_outcome *outcome)
 {
   xh_receiver *receiver = arg;
   if (job->forward && (!outcome->ok || receiver->options.verbose))

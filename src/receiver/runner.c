@@ -150,7 +150,7 @@ static void leave_lane(xh_runner *runner, const xh_job *job)
   }
 }
 
-static void finish(run *r, xh_outcome *outcome)
+static void finish(run *r, xh_job_outcome *outcome)
 {
   xh_runner *runner = r->runner;
   xh_job *job = r->job;
@@ -173,7 +173,7 @@ static void finish(run *r, xh_outcome *outcome)
   kick(runner);
 }
 
-static void print_outcome(run *r, const xh_outcome *outcome)
+static void print_outcome(run *r, const xh_job_outcome *outcome)
 {
   xh_runner *runner = r->runner;
   if (outcome->ok && !runner->options.verbose)
@@ -186,7 +186,7 @@ static void print_outcome(run *r, const xh_outcome *outcome)
 
 static void fail(run *r, const char *words)
 {
-  xh_outcome outcome = {.ok = false};
+  xh_job_outcome outcome = {.ok = false};
   if (r->at < r->scripts.count)
     snprintf(outcome.script, sizeof outcome.script, "%s", r->scripts.names[r->at]);
   else
@@ -229,7 +229,7 @@ static void on_ended(void *arg, const xh_process_end *end)
 {
   run *r = arg;
   r->process = NULL;
-  xh_outcome outcome = {.ok = end->exit_status == 0 && !end->timed_out, .timed_out = end->timed_out};
+  xh_job_outcome outcome = {.ok = end->exit_status == 0 && !end->timed_out, .timed_out = end->timed_out};
   snprintf(outcome.script, sizeof outcome.script, "%s", r->scripts.names[r->at]);
   end_words(end, r->runner->options.limit_ms, outcome.words, sizeof outcome.words);
   print_outcome(r, &outcome);
@@ -293,7 +293,7 @@ static void begin(xh_runner *runner, xh_job *job)
 {
   run *r = calloc(1, sizeof *r);
   if (!r) {
-    const xh_outcome outcome = {.words = "out of memory"};
+    const xh_job_outcome outcome = {.words = "out of memory"};
     leave_lane(runner, job);
     runner->options.done(runner->options.arg, job, &outcome);
     return;
@@ -309,7 +309,7 @@ static void begin(xh_runner *runner, xh_job *job)
   if (rc) {
     fail(r, *r->scripts.fault ? r->scripts.fault : xh_err_text(rc));
   } else if (r->scripts.count == 0) {
-    xh_outcome nothing = {.ok = true, .nothing = true, .words = "no script"};
+    xh_job_outcome nothing = {.ok = true, .nothing = true, .words = "no script"};
     finish(r, &nothing);
   } else {
     skip_done(r);

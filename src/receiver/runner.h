@@ -25,7 +25,7 @@ typedef struct xh_runner_options {
   void *arg;
   void (*print)(void *arg, xh_str line);
   /* The attempt has ended. The job is the callee's again. With a failure, job->resume is the script to begin with next time. */
-  void (*done)(void *arg, xh_job *job, const xh_outcome *outcome);
+  void (*done)(void *arg, xh_job *job, const xh_job_outcome *outcome);
 } xh_runner_options;
 
 int xh_runner_new(const xh_runner_options *options, xh_runner **ret_runner);

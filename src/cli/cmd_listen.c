@@ -1,0 +1,109 @@
+/* xo-hooks listen: the receiving side, on one loop. */
+#include "base/log.h"
+#include "cli/command.h"
+#include "cli/listen_options.h"
+
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { SIGNALS = 2 };
+
+typedef struct listening {
+  listen_options options;
+  uv_loop_t loop;
+  uv_signal_t signals[SIGNALS];
+  xh_receiver *receiver;
+  bool stopping;
+} listening;
+
+static void print(void *arg, xh_str line)
+{
+  const listening *l = arg;
+  if (!l->options.quiet && fwrite(line.ptr, 1, line.len, stdout) == line.len)
+    fflush(stdout);
+}
+
+static void on_stopped(void *arg)
+{
+  listening *l = arg;
+  for (size_t i = 0; i < SIGNALS; i++)
+    uv_close((uv_handle_t *)&l->signals[i], NULL);
+}
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+  listening *l = handle->data;
+  bool again = l->stopping;
+  l->stopping = true;
+  xh_log(XH_LOG_INFO, "%s%s: stopping%s", number == SIGINT ? "interrupted" : "terminated", again ? " again" : "",
+         again || l->options.end_scripts ? ", running scripts are ended" : ", running scripts come to their end");
+  xh_receiver_stop(l->receiver, again || l->options.end_scripts);
+}
+
+static void say_start(const listening *l)
+{
+  const xh_receiver_options *r = &l->options.receiver;
+  int64_t pending = 0, failed = 0;
+  xh_log(XH_LOG_INFO, "listening on %s://%s:%d%.*s", r->server.certificate_pem ? "https" : "http", r->server.bind,
+         xh_receiver_port(l->receiver), (int)r->server.gate.path.len, r->server.gate.path.ptr ? r->server.gate.path.ptr : "");
+  if (r->server.gate.secret_count == 0)
+    xh_log(XH_LOG_WARN, "requests are not verified: anybody who reaches this address can send them; give --secret-file");
+  if (r->scripts)
+    xh_log(XH_LOG_INFO, "scripts in %s", r->scripts);
+  else
+    xh_log(XH_LOG_INFO, "no scripts are run");
+  xh_receiver_found(l->receiver, &pending, &failed);
+  if (pending || failed)
+    xh_log(XH_LOG_INFO, "the spool holds %lld waiting and %lld failed jobs", (long long)pending, (long long)failed);
+}
+
+static int serve(listening *l)
+{
+  char why[256] = "";
+  xh_receiver_options *r = &l->options.receiver;
+  static const int numbers[SIGNALS] = {SIGTERM, SIGINT};
+  r->server.loop = &l->loop;
+  r->arg = l;
+  r->print = print;
+  r->stopped = on_stopped;
+  if (xh_receiver_new(r, &l->receiver, why, sizeof why) != 0)
+    return xh_fail(&xh_cmd_listen, XH_EXIT_UNAVAILABLE, "%s", why);
+  for (size_t i = 0; i < SIGNALS; i++) {
+    uv_signal_init(&l->loop, &l->signals[i]);
+    l->signals[i].data = l;
+    uv_signal_start(&l->signals[i], on_signal, numbers[i]);
+  }
+  say_start(l);
+  uv_run(&l->loop, UV_RUN_DEFAULT);
+  return XH_EXIT_OK;
+}
+
+static int run(int argc, char **argv)
+{
+  listening *l = calloc(1, sizeof *l);
+  if (!l)
+    return xh_fail(&xh_cmd_listen, XH_EXIT_UNAVAILABLE, "out of memory");
+  int status = listen_options_parse(argc, argv, &l->options);
+  if (status == XH_EXIT_OK) {
+    bool people = isatty(STDOUT_FILENO) != 0;
+    l->options.receiver.style.json = l->options.json || (!people && !l->options.text);
+    l->options.receiver.style.colour = !l->options.receiver.style.json && *xh_colour_code(stdout, XH_BOLD);
+    umask(077);
+    xh_log_setup(XH_LOG_INFO, 0);
+    uv_loop_init(&l->loop);
+    status = serve(l);
+    uv_run(&l->loop, UV_RUN_NOWAIT);
+    uv_loop_close(&l->loop);
+  }
+  listen_options_done(&l->options);
+  free(l);
+  return status;
+}
+
+const xh_command xh_cmd_listen = {
+    .name = "listen",
+    .summary = "receive web hooks: verify, log, run scripts, spool, pass on",
+    .help = LISTEN_HELP,
+    .run = run,
+};

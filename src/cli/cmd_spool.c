@@ -1,0 +1,186 @@
+/* xo-hooks spool: what a receiver has taken in and not yet done. */
+#include "base/err.h"
+#include "cli/command.h"
+#include "cli/json_view.h"
+#include "receiver/spool_db.h"
+
+#include <getopt.h>
+#include <stdlib.h>
+
+enum { LIST_LIMIT = 1000, JSON_CAP_BYTES = 256 * 1024 * 1024 };
+
+typedef struct spool_options {
+  const char *folder;
+  bool json;
+  xh_spool_which which;
+  int64_t limit;
+  size_t shown;
+} spool_options;
+
+static void put_json_text(xh_buf *out, const char *name, const char *text)
+{
+  xh_buf_printf(out, ",\"%s\":", name);
+  xh_buf_json_z(out, text && *text ? text : NULL);
+}
+
+static void print_json(const xh_spool_row *row)
+{
+  xh_buf out;
+  xh_buf_init(&out, JSON_CAP_BYTES);
+  xh_buf_printf(&out, "{\"number\":%lld,\"state\":\"%s\"", (long long)row->id, row->failed ? "failed" : "pending");
+  put_json_text(&out, "delivery", row->delivery);
+  put_json_text(&out, "method", row->method);
+  put_json_text(&out, "type", row->type == 1 ? "pre" : row->type == 2 ? "post" : NULL);
+  put_json_text(&out, "forward", row->lane);
+  put_json_text(&out, "object", row->object);
+  xh_buf_printf(&out, ",\"attempts\":%d,\"receivedAt\":%lld,\"nextAt\":%lld", row->attempts, (long long)row->received_ms,
+                (long long)row->next_ms);
+  put_json_text(&out, "error", row->error);
+  put_json_text(&out, "output", row->tail);
+  put_json_text(&out, "resume", row->resume);
+  if (row->body.len) {
+    xh_buf_z(&out, ",\"body\":");
+    xh_buf_json(&out, row->body);
+  }
+  xh_buf_char(&out, '}');
+  if (xh_buf_error(&out) == 0)
+    puts(out.ptr);
+  xh_buf_done(&out);
+}
+
+static void on_row(void *arg, const xh_spool_row *row)
+{
+  spool_options *o = arg;
+  char when[40];
+  o->shown++;
+  if (o->json) {
+    print_json(row);
+    return;
+  }
+  view_time(row->received_ms, when, sizeof when);
+  printf("%6lld  %s  %s%-7s%s  %s %s", (long long)row->id, when, xh_colour_code(stdout, row->failed ? XH_RED : XH_BLUE),
+         row->failed ? "failed" : "pending", xh_colour_code(stdout, XH_PLAIN), row->method && *row->method ? row->method : "(card)",
+         row->type == 1 ? "pre" : row->type == 2 ? "post" : "");
+  if (row->lane && *row->lane)
+    printf("  → %s", row->lane);
+  if (row->attempts)
+    printf("  %d attempt%s", row->attempts, row->attempts == 1 ? "" : "s");
+  if (row->error && *row->error)
+    printf("  %s", row->error);
+  putchar('\n');
+  if (row->body.len) {
+    if (row->tail && *row->tail)
+      printf("\nlast output:\n%s\n", row->tail);
+    printf("\nbody:\n%.*s\n", (int)row->body.len, row->body.ptr);
+  }
+}
+
+static int answer(const spool_options *o, int rc, const char *name)
+{
+  if (rc == XH_ENOENT)
+    return xh_fail(&xh_cmd_spool, XH_EXIT_FAILED, "there is no job %s in %s", name ? name : "like that", o->folder);
+  return rc ? xh_fail(&xh_cmd_spool, XH_EXIT_UNAVAILABLE, "%s", xh_err_text(rc)) : XH_EXIT_OK;
+}
+
+static int do_retry(spool_options *o, xh_spool_db *db, int count, char **names)
+{
+  int64_t total = 0, some = 0;
+  int rc = count == 0 ? xh_spool_db_retry(db, NULL, &total) : 0;
+  for (int i = 0; i < count && rc == 0; i++) {
+    rc = xh_spool_db_retry(db, names[i], &some);
+    total += some;
+    if (rc)
+      return answer(o, rc, names[i]);
+  }
+  if (rc)
+    return answer(o, rc, NULL);
+  printf(o->json ? "{\"retried\":%lld}\n" : "%lld made due now\n", (long long)total);
+  return XH_EXIT_OK;
+}
+
+static int run_action(spool_options *o, const char *action, int count, char **names)
+{
+  xh_spool_db *db;
+  int rc = xh_spool_db_open(o->folder, false, &db);
+  if (rc == XH_ENOENT)
+    return xh_fail(&xh_cmd_spool, XH_EXIT_UNAVAILABLE, "there is no spool in %s", o->folder);
+  if (rc)
+    return xh_fail(&xh_cmd_spool, XH_EXIT_UNAVAILABLE, "the spool in %s can't be used: %s", o->folder, xh_err_text(rc));
+  int status;
+  if (strcmp(action, "list") == 0) {
+    status = answer(o, xh_spool_db_list(db, o->which, o->limit, on_row, o), NULL);
+    if (status == XH_EXIT_OK && o->shown == 0 && !o->json)
+      puts("nothing");
+  } else if (strcmp(action, "show") == 0) {
+    status = count == 1 ? answer(o, xh_spool_db_show(db, names[0], on_row, o), names[0])
+                        : xh_usage_error(&xh_cmd_spool, "show: name one job, by its number or its delivery's id");
+  } else {
+    status = do_retry(o, db, count, names);
+  }
+  xh_spool_db_close(db);
+  return status;
+}
+
+static int run(int argc, char **argv)
+{
+  static const struct option options[] = {{"spool", required_argument, NULL, 'S'}, {"json", no_argument, NULL, 'j'},
+                                          {"failed", no_argument, NULL, 'f'},      {"pending", no_argument, NULL, 'p'},
+                                          {"limit", required_argument, NULL, 'n'}, {NULL, 0, NULL, 0}};
+  spool_options o = {.limit = LIST_LIMIT, .which = XH_SPOOL_ALL};
+  char *end;
+  int option;
+  optind = 1;
+  while ((option = getopt_long(argc, argv, "S:jfpn:", options, NULL)) != -1)
+    switch (option) {
+    case 'S':
+      o.folder = optarg;
+      break;
+    case 'j':
+      o.json = true;
+      break;
+    case 'f':
+      o.which = XH_SPOOL_FAILED;
+      break;
+    case 'p':
+      o.which = XH_SPOOL_PENDING;
+      break;
+    case 'n':
+      o.limit = strtoll(optarg, &end, 10);
+      if (*end || o.limit < 1)
+        return xh_usage_error(&xh_cmd_spool, "--limit %s: must be a number from 1 up", optarg);
+      break;
+    default:
+      fputs("Try 'xo-hooks spool --help'.\n", stderr);
+      return XH_EXIT_USAGE;
+    }
+  const char *action = optind < argc ? argv[optind] : "";
+  if (strcmp(action, "list") != 0 && strcmp(action, "show") != 0 && strcmp(action, "retry") != 0)
+    return xh_usage_error(&xh_cmd_spool, "say what to do: list, show or retry");
+  if (!o.folder)
+    return xh_usage_error(&xh_cmd_spool, "name the folder with --spool DIR, as given to `xo-hooks listen`");
+  return run_action(&o, action, argc - optind - 1, argv + optind + 1);
+}
+
+const xh_command xh_cmd_spool = {
+    .name = "spool",
+    .summary = "what a receiver has taken in and not yet done: list, show, retry",
+    .help = "Usage: xo-hooks spool list  --spool DIR [--failed | --pending] [--limit N] [--json]\n"
+            "       xo-hooks spool show  --spool DIR JOB [--json]\n"
+            "       xo-hooks spool retry --spool DIR [JOB…]\n"
+            "\n"
+            "The spool of `xo-hooks listen --spool DIR`, also while that runs. JOB is a number or a delivery's id. retry without a JOB is\n"
+            "all that failed.\n"
+            "\n"
+            "  -S, --spool DIR   the spool's folder\n"
+            "  -f, --failed      only those that finally failed\n"
+            "  -p, --pending     only those that wait\n"
+            "  -n, --limit N     at most N (1000)\n"
+            "  -j, --json        one JSON object a line\n"
+            "\n"
+            "Examples:\n"
+            "  xo-hooks spool list --spool /var/spool/xo-hooks --failed\n"
+            "  xo-hooks spool retry --spool /var/spool/xo-hooks 17\n"
+            "\n"
+            "Exit status: 0 done; 1 there is no such job; 2 wrong usage; 3 no spool there.\n",
+    .run = run,
+};

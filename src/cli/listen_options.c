@@ -1,0 +1,435 @@
+#include "cli/listen_options.h"
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/file.h"
+#include "cli/command.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum option_id {
+  OPT_PORT = 'p',
+  OPT_BIND = 'b',
+  OPT_SCRIPTS = 's',
+  OPT_VERBOSE = 'v',
+  OPT_QUIET = 'q',
+  OPT_JSON = 'j',
+  OPT_PATH = 256,
+  OPT_SECRET,
+  OPT_PREVIOUS_SECRET,
+  OPT_SECRET_FILE,
+  OPT_TOLERANCE,
+  OPT_TOKEN,
+  OPT_TOKEN_FILE,
+  OPT_CERT,
+  OPT_KEY,
+  OPT_BODY_CAP,
+  OPT_CONNECTIONS,
+  OPT_HEAD_TIMEOUT,
+  OPT_IDLE_TIMEOUT,
+  OPT_BODY_TIMEOUT,
+  OPT_MEMORY_CAP,
+  OPT_NO_SCRIPTS,
+  OPT_WORKDIR,
+  OPT_PASS_ENV,
+  OPT_RUNNING,
+  OPT_SCRIPT_LIMIT,
+  OPT_SERIAL,
+  OPT_WAIT,
+  OPT_SPOOL,
+  OPT_RETRY,
+  OPT_RETRY_WAIT,
+  OPT_FORWARD,
+  OPT_FORWARD_TIMEOUT,
+  OPT_CA_FILE,
+  OPT_END_SCRIPTS,
+  OPT_TEXT
+};
+
+static const struct option LONG[] = {{"port", required_argument, NULL, OPT_PORT},
+                                     {"bind", required_argument, NULL, OPT_BIND},
+                                     {"scripts", required_argument, NULL, OPT_SCRIPTS},
+                                     {"no-scripts", no_argument, NULL, OPT_NO_SCRIPTS},
+                                     {"path", required_argument, NULL, OPT_PATH},
+                                     {"secret", required_argument, NULL, OPT_SECRET},
+                                     {"previous-secret", required_argument, NULL, OPT_PREVIOUS_SECRET},
+                                     {"secret-file", required_argument, NULL, OPT_SECRET_FILE},
+                                     {"tolerance", required_argument, NULL, OPT_TOLERANCE},
+                                     {"token", required_argument, NULL, OPT_TOKEN},
+                                     {"token-file", required_argument, NULL, OPT_TOKEN_FILE},
+                                     {"cert", required_argument, NULL, OPT_CERT},
+                                     {"key", required_argument, NULL, OPT_KEY},
+                                     {"body-cap", required_argument, NULL, OPT_BODY_CAP},
+                                     {"connections", required_argument, NULL, OPT_CONNECTIONS},
+                                     {"header-timeout", required_argument, NULL, OPT_HEAD_TIMEOUT},
+                                     {"idle-timeout", required_argument, NULL, OPT_IDLE_TIMEOUT},
+                                     {"body-timeout", required_argument, NULL, OPT_BODY_TIMEOUT},
+                                     {"memory-cap", required_argument, NULL, OPT_MEMORY_CAP},
+                                     {"workdir", required_argument, NULL, OPT_WORKDIR},
+                                     {"pass-env", required_argument, NULL, OPT_PASS_ENV},
+                                     {"jobs", required_argument, NULL, OPT_RUNNING},
+                                     {"script-timeout", required_argument, NULL, OPT_SCRIPT_LIMIT},
+                                     {"serial", no_argument, NULL, OPT_SERIAL},
+                                     {"wait", no_argument, NULL, OPT_WAIT},
+                                     {"spool", required_argument, NULL, OPT_SPOOL},
+                                     {"retry", required_argument, NULL, OPT_RETRY},
+                                     {"retry-wait", required_argument, NULL, OPT_RETRY_WAIT},
+                                     {"forward", required_argument, NULL, OPT_FORWARD},
+                                     {"forward-timeout", required_argument, NULL, OPT_FORWARD_TIMEOUT},
+                                     {"ca-file", required_argument, NULL, OPT_CA_FILE},
+                                     {"end-scripts", no_argument, NULL, OPT_END_SCRIPTS},
+                                     {"json", no_argument, NULL, OPT_JSON},
+                                     {"text", no_argument, NULL, OPT_TEXT},
+                                     {"verbose", no_argument, NULL, OPT_VERBOSE},
+                                     {"quiet", no_argument, NULL, OPT_QUIET},
+                                     {NULL, 0, NULL, 0}};
+
+static const char *name_of(int option)
+{
+  for (size_t i = 0; LONG[i].name; i++)
+    if (LONG[i].val == option)
+      return LONG[i].name;
+  return "?";
+}
+
+static int wrong(int option, const char *expected)
+{
+  return xh_usage_error(&xh_cmd_listen, "--%s %s: must be %s", name_of(option), optarg, expected);
+}
+
+static int number(int option, int64_t least, int64_t most, int64_t *ret_number)
+{
+  char *end;
+  errno = 0;
+  long long value = strtoll(optarg, &end, 10);
+  if (errno || *end || end == optarg || value < least || value > most)
+    return xh_usage_error(&xh_cmd_listen, "--%s %s: must be a number from %lld to %lld", name_of(option), optarg, (long long)least,
+                          (long long)most);
+  *ret_number = value;
+  return XH_EXIT_OK;
+}
+
+static int duration(int option, int64_t *ret_ms)
+{
+  if (xh_duration_parse(optarg, ret_ms) == 0 && *ret_ms >= 0)
+    return XH_EXIT_OK;
+  return wrong(option, "a duration, such as 500ms, 10s or 5m");
+}
+
+static int size(int option, size_t *ret_bytes)
+{
+  int64_t bytes;
+  if (xh_size_parse(optarg, &bytes) != 0 || bytes < 1024)
+    return wrong(option, "a size of at least 1K, such as 16M");
+  *ret_bytes = (size_t)bytes;
+  return XH_EXIT_OK;
+}
+
+static char *own(listen_options *o, char *text)
+{
+  if (text && o->owned_count < sizeof o->owned / sizeof *o->owned)
+    o->owned[o->owned_count++] = text;
+  return text;
+}
+
+/* The file's text without the newline at its end. */
+static char *read_text(listen_options *o, int option)
+{
+  xh_buf text;
+  xh_buf_init(&text, 1 << 20);
+  int rc = xh_file_read(optarg, &text);
+  while (rc == 0 && text.len > 0 && (text.ptr[text.len - 1] == '\n' || text.ptr[text.len - 1] == '\r') && option != OPT_CERT &&
+         option != OPT_KEY)
+    text.ptr[--text.len] = '\0';
+  if (rc) {
+    xh_buf_done(&text);
+    xh_fail(&xh_cmd_listen, XH_EXIT_USAGE, "--%s %s: %s", name_of(option), optarg, xh_err_text(rc));
+    return NULL;
+  }
+  return own(o, xh_buf_steal(&text, NULL));
+}
+
+static int add_secret(listen_options *o, size_t place, const char *text)
+{
+  if (xh_secret_parse(xh_str_z(text), &o->secrets[place]) != 0)
+    return xh_usage_error(&xh_cmd_listen, "the secret can't be used: plain text of at most %d bytes, or \"whsec_\" followed by base64",
+                          XH_SECRET_BYTES_MAX);
+  return XH_EXIT_OK;
+}
+
+/* One secret a line, the present one first. */
+static int add_secret_file(listen_options *o)
+{
+  char *text = read_text(o, OPT_SECRET_FILE);
+  if (!text)
+    return XH_EXIT_USAGE;
+  char *second = strchr(text, '\n');
+  if (second)
+    *second++ = '\0';
+  int status = add_secret(o, 0, text);
+  return status || !second ? status : add_secret(o, 1, second);
+}
+
+/* Absolute, because scripts may run in another folder. */
+static int folder(listen_options *o, int option, const char *path, const char **ret_path)
+{
+  struct stat st;
+  char *whole = realpath(path, NULL);
+  if (!whole || stat(whole, &st) != 0 || !S_ISDIR(st.st_mode)) {
+    free(whole);
+    return xh_fail(&xh_cmd_listen, XH_EXIT_USAGE, "--%s %s: there is no such folder", name_of(option), path);
+  }
+  *ret_path = own(o, whole);
+  return XH_EXIT_OK;
+}
+
+static int take_limits(listen_options *o, int option)
+{
+  xh_server_options *server = &o->receiver.server;
+  int64_t value = 0;
+  int status;
+  switch (option) {
+  case OPT_BODY_CAP:
+    return size(option, &server->gate.body_cap_bytes);
+  case OPT_MEMORY_CAP:
+    return size(option, &server->memory_cap_bytes);
+  case OPT_CONNECTIONS:
+    status = number(option, 1, 100000, &value);
+    server->connection_max = (size_t)value;
+    return status;
+  case OPT_HEAD_TIMEOUT:
+    return duration(option, &server->head_timeout_ms);
+  case OPT_IDLE_TIMEOUT:
+    return duration(option, &server->idle_timeout_ms);
+  case OPT_BODY_TIMEOUT:
+    return duration(option, &server->body_timeout_ms);
+  case OPT_RUNNING:
+    status = number(option, 1, 1000, &value);
+    o->receiver.running_max = (size_t)value;
+    return status;
+  case OPT_SCRIPT_LIMIT:
+    return duration(option, &o->receiver.script_limit_ms);
+  case OPT_RETRY:
+    status = number(option, 0, 1000, &value);
+    o->receiver.retry_max = (int)value;
+    return status;
+  case OPT_RETRY_WAIT:
+    return duration(option, &o->receiver.retry_wait_ms);
+  case OPT_FORWARD_TIMEOUT:
+    return duration(option, &o->receiver.forward_timeout_ms);
+  case OPT_TOLERANCE:
+    status = duration(option, &value);
+    server->gate.tolerance_s = value / 1000;
+    return status;
+  default:
+    return -1;
+  }
+}
+
+static int take_gate(listen_options *o, int option)
+{
+  xh_server_options *server = &o->receiver.server;
+  char *text;
+  switch (option) {
+  case OPT_PATH:
+    if (*optarg != '/')
+      return wrong(option, "a path that begins with /");
+    server->gate.path = xh_str_z(optarg);
+    return XH_EXIT_OK;
+  case OPT_SECRET:
+    return add_secret(o, 0, optarg);
+  case OPT_PREVIOUS_SECRET:
+    return add_secret(o, 1, optarg);
+  case OPT_SECRET_FILE:
+    return add_secret_file(o);
+  case OPT_TOKEN:
+    server->gate.token = xh_str_z(optarg);
+    return XH_EXIT_OK;
+  case OPT_TOKEN_FILE:
+    text = read_text(o, option);
+    server->gate.token = xh_str_z(text);
+    return text ? XH_EXIT_OK : XH_EXIT_USAGE;
+  case OPT_CERT:
+    server->certificate_pem = read_text(o, option);
+    return server->certificate_pem ? XH_EXIT_OK : XH_EXIT_USAGE;
+  case OPT_KEY:
+    server->key_pem = read_text(o, option);
+    return server->key_pem ? XH_EXIT_OK : XH_EXIT_USAGE;
+  default:
+    return -1;
+  }
+}
+
+static int take_rest(listen_options *o, int option)
+{
+  xh_receiver_options *r = &o->receiver;
+  int64_t value = 0;
+  int status = XH_EXIT_OK;
+  switch (option) {
+  case OPT_PORT:
+    status = number(option, 0, 65535, &value);
+    r->server.port = (int)value;
+    break;
+  case OPT_BIND:
+    r->server.bind = optarg;
+    break;
+  case OPT_SCRIPTS:
+    status = folder(o, option, optarg, &r->scripts);
+    break;
+  case OPT_NO_SCRIPTS:
+    r->scripts = "";
+    break;
+  case OPT_WORKDIR:
+    status = folder(o, option, optarg, &r->workdir);
+    break;
+  case OPT_PASS_ENV:
+    if (r->pass_env_count == LISTEN_LIST_MAX)
+      return wrong(option, "given at most 64 times");
+    o->pass_env[r->pass_env_count++] = optarg;
+    break;
+  case OPT_FORWARD:
+    if (r->forward_count == XH_FORWARDS_MAX)
+      return wrong(option, "given at most 16 times");
+    o->forwards[r->forward_count++] = optarg;
+    break;
+  case OPT_SPOOL:
+    r->spool = optarg;
+    break;
+  case OPT_CA_FILE:
+    r->ca_file = optarg;
+    break;
+  case OPT_SERIAL:
+    r->serial = true;
+    break;
+  case OPT_WAIT:
+    r->wait = true;
+    break;
+  case OPT_END_SCRIPTS:
+    o->end_scripts = true;
+    break;
+  case OPT_JSON:
+    o->json = true;
+    break;
+  case OPT_TEXT:
+    o->text = true;
+    break;
+  case OPT_VERBOSE:
+    r->verbose = true;
+    break;
+  case OPT_QUIET:
+    o->quiet = true;
+    break;
+  default: /* getopt has said what is wrong */
+    fputs("Try 'xo-hooks listen --help'.\n", stderr);
+    status = XH_EXIT_USAGE;
+  }
+  return status;
+}
+
+static int finish(listen_options *o)
+{
+  xh_receiver_options *r = &o->receiver;
+  if (!r->server.certificate_pem != !r->server.key_pem)
+    return xh_usage_error(&xh_cmd_listen, "--cert and --key belong together");
+  if (o->secrets[1].len > 0 && o->secrets[0].len == 0)
+    return xh_usage_error(&xh_cmd_listen, "--previous-secret needs --secret");
+  if (r->wait && r->spool)
+    return xh_usage_error(&xh_cmd_listen, "--wait answers with the scripts' outcome, --spool before they run; choose one");
+  r->server.gate.secrets = o->secrets;
+  r->server.gate.secret_count = o->secrets[0].len == 0 ? 0 : o->secrets[1].len > 0 ? 2 : 1;
+  r->pass_env = o->pass_env;
+  r->forwards = o->forwards;
+  if (r->scripts && !*r->scripts)
+    r->scripts = NULL;
+  else if (!r->scripts && access("hook-scripts", F_OK) == 0)
+    return folder(o, OPT_SCRIPTS, "hook-scripts", &r->scripts);
+  return XH_EXIT_OK;
+}
+
+int listen_options_parse(int argc, char **argv, listen_options *o)
+{
+  int option, status = XH_EXIT_OK;
+  *o = (listen_options){.receiver = {.server = {.bind = "127.0.0.1",
+                                                .port = 3000,
+                                                .gate = {.tolerance_s = 300, .body_cap_bytes = 64 << 20},
+                                                .connection_max = 1000,
+                                                .head_timeout_ms = 10000,
+                                                .idle_timeout_ms = 75000,
+                                                .body_timeout_ms = 30000,
+                                                .memory_cap_bytes = 256 << 20},
+                                     .running_max = 4,
+                                     .script_limit_ms = 60000,
+                                     .retry_max = 5,
+                                     .retry_wait_ms = 5000,
+                                     .forward_timeout_ms = 10000}};
+  optind = 1;
+  while (status == XH_EXIT_OK && (option = getopt_long(argc, argv, "p:b:s:vqj", LONG, NULL)) != -1) {
+    status = take_limits(o, option);
+    if (status < 0)
+      status = take_gate(o, option);
+    if (status < 0)
+      status = take_rest(o, option);
+  }
+  if (status == XH_EXIT_OK && optind < argc)
+    status = xh_usage_error(&xh_cmd_listen, "unexpected argument: %s", argv[optind]);
+  return status ? status : finish(o);
+}
+
+void listen_options_done(listen_options *o)
+{
+  for (size_t i = 0; i < o->owned_count; i++)
+    free(o->owned[i]);
+  o->owned_count = 0;
+}
+
+const char LISTEN_HELP[] =
+    "Usage: xo-hooks listen [OPTION]…\n"
+    "\n"
+    "Receives web hooks of Xen Orchestra: logs each one and runs hook-scripts/METHOD-TYPE.sh (or METHOD-TYPE.d/*, or\n"
+    "default-TYPE) with the event on standard input and in XO_* variables. Works with the stock plugin's requests too.\n"
+    "\n"
+    "  -p, --port PORT            (3000; 0 is any free one)\n"
+    "  -b, --bind ADDRESS         (127.0.0.1)\n"
+    "      --path PATH            the only path that is served (every one)\n"
+    "      --cert FILE --key FILE TLS, PEM files\n"
+    "Who may in:\n"
+    "      --secret-file FILE     signing secret (whsec_… or plain text); a second line is the previous one\n"
+    "      --secret TEXT, --previous-secret TEXT   the same on the command line, where other users can see it\n"
+    "      --tolerance TIME       how old a signature may be (5m)\n"
+    "      --token-file FILE, --token TEXT   bearer token\n"
+    "Scripts:\n"
+    "  -s, --scripts DIR          (./hook-scripts when it is there); --no-scripts runs none\n"
+    "      --workdir DIR          where they run\n"
+    "      --pass-env NAME        a variable of ours that they get; repeat\n"
+    "      --jobs N               how many run at once (4)\n"
+    "      --script-timeout TIME  after which a script and all it started are ended (60s; 0 for never)\n"
+    "      --serial               one at a time for each object (params.id)\n"
+    "      --wait                 answer with the outcome: 200, or 500 with the last lines\n"
+    "      --end-scripts          at the stop, end running scripts instead of waiting for them\n"
+    "Spool:\n"
+    "      --spool DIR            store and sync each request before it is answered 202; scripts run afterwards\n"
+    "      --retry N              attempts after a first one that failed (5)\n"
+    "      --retry-wait TIME      before the second attempt, doubling up to an hour (5s)\n"
+    "Passing on:\n"
+    "      --forward URL          send each request on, unchanged; repeat\n"
+    "      --forward-timeout TIME (10s)\n"
+    "      --ca-file FILE         for https targets of --forward\n"
+    "Limits:\n"
+    "      --body-cap SIZE (64M)  --memory-cap SIZE (256M)  --connections N (1000)\n"
+    "      --header-timeout TIME (10s)  --body-timeout TIME (30s)  --idle-timeout TIME (75s)\n"
+    "Log:\n"
+    "  -j, --json                 one JSON object a line (the default without a terminal); --text for people\n"
+    "  -v, --verbose              a line also for scripts that went well\n"
+    "  -q, --quiet                no lines for requests\n"
+    "\n"
+    "Examples:\n"
+    "  xo-hooks listen\n"
+    "  xo-hooks listen --secret-file /etc/xo-hooks/secret --spool /var/spool/xo-hooks --scripts /etc/xo-hooks/scripts\n"
+    "  xo-hooks listen --forward https://other.example/hook --no-scripts\n"
+    "\n"
+    "Exit status: 0 stopped; 2 wrong usage or unreadable file; 3 the address or the spool can't be used.\n";
