@@ -155,8 +155,10 @@ void xh_engine_get_totals(const xh_engine *engine, xh_engine_totals *ret_totals)
 bool xh_engine_is_settled(const xh_engine *engine)
 {
   xh_dispatcher_stats flow;
+  xh_outbox_stats store;
   xh_dispatcher_get_stats(engine->dispatcher, &flow);
-  return flow.pending_count == 0 && engine->accepting_count == 0;
+  xh_outbox_get_stats(engine->outbox, &store);
+  return flow.pending_count == 0 && engine->accepting_count == 0 && store.memory_bytes == 0;
 }
 
 /* ---- life ---- */

@@ -1,0 +1,131 @@
+// What is wrong gets its own clear error and counter; what is legal passes unchanged; the rest goes on.
+import assert from 'node:assert/strict'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+
+import { httpTarget, run, tempFolder } from '../lib/program.mjs'
+import { event, hook, serve } from '../lib/serve.mjs'
+
+const BAD = [
+  ['not JSON', 'hello', 'EJSON'],
+  ['two values', '{"event":{"type":"pre","method":"a.b"}} {}', 'EJSON'],
+  ['ends in the middle', '{"event":{"type":"pre","meth', 'ETRUNCATED'],
+  ['a NUL byte', '{"event":{"type":"pre","method":"a\0b"}}', 'ENUL'],
+  ['invalid UTF-8', Buffer.from('7b226576656e74223a7b2274797065223a22ff227d7d', 'hex'), 'EUTF8'],
+  ['too deep', `{"event":{"type":"pre","method":"a.b","params":${'['.repeat(5000)}${']'.repeat(5000)}}}`, 'EDEPTH'],
+  ['no method', '{"event":{"type":"pre"}}', 'EMISSING'],
+  ['no type', '{"event":{"method":"a.b"}}', 'EMISSING'],
+  ['a wrong type', '{"event":{"type":"during","method":"a.b"}}', 'EEVENT'],
+  ['a method that is a path', '{"event":{"type":"pre","method":"../../x y"}}', 'EEVENT'],
+  ['no event', '{"event":7}', 'EEVENT'],
+  ['an unknown property', '{"evnt":{}}', 'EPROTOCOL'],
+  ['nothing', '{}', 'EMISSING'],
+  ['a list', '[]', 'EPROTOCOL'],
+  ['an id that is none', '{"id":"x","event":{"type":"pre","method":"a.b"}}', 'EPROTOCOL'],
+]
+
+test('each bad line gets its own error, is counted, and the connection goes on', async t => {
+  const target = await httpTarget(t)
+  const s = await serve(t, [hook('*', 'pre/post', target.url)])
+  const source = await s.source()
+  for (const [, line] of BAD) {
+    source.raw(line)
+    source.raw('\n')
+  }
+  source.send({ id: 7, event: { type: 'pre' } })
+  source.send({ id: 8, event: event('vm.start') })
+  for (const [index, [what, , code]] of BAD.entries()) {
+    const { error } = await source.next()
+    assert.equal(error.code, code, `${what}: ${JSON.stringify(error)}`)
+    assert.equal(error.line, index + 1)
+    assert.ok(error.message.length > 10)
+  }
+  assert.equal((await source.answer(7)).error.code, 'EMISSING')
+  assert.equal((await source.answer(8)).accepted, true)
+  await target.next()
+  const { refused } = await s.json('stats')
+  const expected = { EMISSING: 1 }
+  for (const [, , code] of BAD) expected[code] = (expected[code] ?? 0) + 1
+  assert.deepEqual(refused, expected)
+})
+
+test('a line beyond the cap is refused without being kept; the next one is fine', async t => {
+  const target = await httpTarget(t)
+  const s = await serve(t, [hook('*', 'pre/post', target.url)], { args: ['--line-cap', '64K'] })
+  const source = await s.source()
+  const line = size => {
+    const empty = JSON.stringify({ id: 1, event: event('vm.start', 'post', { pad: '' }) })
+    return JSON.stringify({ id: 1, event: event('vm.start', 'post', { pad: 'x'.repeat(size - empty.length) }) })
+  }
+  source.raw(line(65536) + '\n')
+  assert.equal((await source.next()).accepted, true)
+  source.raw(line(65537) + '\n')
+  const { error } = await source.next()
+  assert.equal(error.code, 'ECAP')
+  assert.equal(error.line, 2)
+  source.send({ id: 2, event: event('vm.start') })
+  assert.equal((await source.next()).accepted, true)
+  assert.equal((await target.next()).body.length, 65536 - '{"id":1,"event":}'.length)
+})
+
+test('a last line without newline is taken, half a one is refused', async t => {
+  const target = await httpTarget(t)
+  const s = await serve(t, [hook('*', 'pre/post', target.url)])
+  const whole = await s.source()
+  whole.raw(JSON.stringify({ id: 1, event: event('vm.start') }))
+  whole.socket.end()
+  assert.equal((await whole.next()).accepted, true)
+  const half = await s.source()
+  half.raw('{"id":2,"event":{"type"')
+  half.socket.end()
+  assert.equal((await half.next()).error.code, 'ETRUNCATED')
+})
+
+test('what is legal passes byte for byte', async t => {
+  const target = await httpTarget(t)
+  const s = await serve(t, [hook('*', 'pre/post', target.url)])
+  const source = await s.source()
+  const legal = [
+    '{"type":"pre","method":"a.b"}',
+    '{"type":"pre","method":"a.b","params":{"n":9007199254740993,"m":-0,"e":1E+2,"f":0.10000000000000000001}}',
+    '{"type":"pre","method":"a.b","params":{"s":"\\ud800","t":"\\udc00\\ud800","u":"\\u0000"}}',
+    '{"type":"pre","method":"a.b","params":{"k":1,"k":2,"k":1}}',
+    ' \t{ "type" :\t"pre" , "method":"a.b" }  ',
+    '{"type":"pre","method":"a.b","whoKnows":[{},[],null,"\\/",true]}',
+    `{"type":"pre","method":"a.b","params":${'['.repeat(1000)}${']'.repeat(1000)}}`,
+    `{"type":"pre","method":"a.b","pad":"${'ü'.repeat(3_000_000)}"}`,
+  ]
+  for (const [index, text] of legal.entries()) {
+    source.raw(`{"id":${index + 1},"event":${text}}\n`)
+    const request = await target.next()
+    assert.ok(request.text === text.trim(), `case ${index}: ${request.text.slice(0, 200)}`)
+  }
+})
+
+test('send names each bad line of a file and takes the rest', async t => {
+  const target = await httpTarget(t)
+  const s = await serve(t, [hook('*', 'pre/post', target.url)])
+  const file = join(tempFolder(t), 'events.ndjson')
+  writeFileSync(file, `${JSON.stringify(event('vm.start'))}\nrubbish\n\n${JSON.stringify({ event: event('vm.stop') })}\n{"type":"pre"}`)
+  const { status, stdout, stderr } = await s.command('send', '--json', file)
+  assert.equal(status, 1)
+  assert.deepEqual(JSON.parse(stdout), { sent: 2, accepted: 2, refused: 2 })
+  assert.match(stderr, /events\.ndjson:2: not valid JSON/)
+  assert.match(stderr, /events\.ndjson:5: property "method" is missing/)
+  await target.count(2)
+})
+
+test('send on its own delivers and ends; dead ones are its status', async t => {
+  const target = await httpTarget(t, (request, res) => res.writeHead(request.json.method === 'vm.stop' ? 500 : 200).end())
+  const folder = tempFolder(t)
+  const config = join(folder, 'hooks.json')
+  writeFileSync(config, JSON.stringify({ hooks: [hook('*', 'post', target.url, { advanced: { retry: { schedule: [0, 0.1] } } })] }))
+  const well = await run(['send', '--json', '--config', config], { input: JSON.stringify(event('vm.start')) + '\n' })
+  assert.deepEqual([well.status, JSON.parse(well.stdout).delivered], [0, 1])
+  const badly = await run(['send', '--json', '--config', config], { input: JSON.stringify(event('vm.stop')) + '\n' })
+  assert.deepEqual([badly.status, JSON.parse(badly.stdout).dead], [1, 1])
+  assert.equal(target.requests.length, 3)
+  const nobody = await run(['send', '--data', folder], { input: '' })
+  assert.equal(nobody.status, 3)
+})
