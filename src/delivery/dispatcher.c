@@ -54,6 +54,7 @@ static void free_target(void *value)
 {
   target *t = value;
   free(t->url_shown);
+  target_forget_gone(t);
   free(t);
 }
 
@@ -82,6 +83,7 @@ static void name_target(target *t, const xh_hook *hook)
 void dispatcher_drop(xh_dispatcher *d, job *j)
 {
   xh_map_remove_id(&d->active, j->delivery->id);
+  target_note_gone(j->target, j->delivery->id);
   d->ready_bytes -= j->delivery->body->len;
   job_free(j);
 }

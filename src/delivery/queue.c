@@ -114,6 +114,39 @@ void target_unready(target *t, job *j)
   t->ready_bytes -= j->delivery->body->len;
 }
 
+void target_note_gone(target *t, int64_t delivery_id)
+{
+  if (!t->refilling)
+    return;
+  if (t->gone_count == t->gone_room) {
+    size_t room = t->gone_room ? t->gone_room * 2 : 64;
+    int64_t *gone = realloc(t->gone, room * sizeof *gone);
+    if (!gone) {
+      t->gone_lost = true;
+      return;
+    }
+    t->gone = gone;
+    t->gone_room = room;
+  }
+  t->gone[t->gone_count++] = delivery_id;
+}
+
+bool target_is_gone(const target *t, int64_t delivery_id)
+{
+  for (size_t i = 0; i < t->gone_count; i++)
+    if (t->gone[i] == delivery_id)
+      return true;
+  return t->gone_lost;
+}
+
+void target_forget_gone(target *t)
+{
+  free(t->gone);
+  t->gone = NULL;
+  t->gone_count = t->gone_room = 0;
+  t->gone_lost = false;
+}
+
 bool target_has_room(const target *t, size_t bytes)
 {
   return t->ready.count < XH_READY_COUNT_MAX && (t->ready_bytes == 0 || t->ready_bytes + bytes <= XH_READY_BYTES_MAX / 4);

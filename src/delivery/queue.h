@@ -50,6 +50,10 @@ struct target {
   bool overflow;
   bool dropped_since_refill;
   bool refilling;
+  /* Deliveries that left memory while the outbox was asked for more: what it had read of them before is old. */
+  int64_t *gone;
+  size_t gone_count, gone_room;
+  bool gone_lost; /* without memory to note them: the whole answer is void */
   int64_t due_ms; /* wall clock of the earliest retry in the outbox; 0: none known */
   bool asking_due;
   bool adopted_last; /* the last answer of the outbox held something that was not in memory */
@@ -72,6 +76,11 @@ void job_free(job *j); /* not its followers */
 /* Into the ready queue: urgent ones and returning ones first, others last. Keeps the byte count. */
 void target_make_ready(target *t, job *j, bool first);
 void target_unready(target *t, job *j);
+
+/* Notes that a delivery leaves memory; asks whether it did since the outbox was asked; forgets all. */
+void target_note_gone(target *t, int64_t delivery_id);
+bool target_is_gone(const target *t, int64_t delivery_id);
+void target_forget_gone(target *t);
 
 /* Has it room for another delivery of `bytes`? */
 bool target_has_room(const target *t, size_t bytes);

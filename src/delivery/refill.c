@@ -10,7 +10,7 @@ enum { REFILL_BELOW = XH_READY_COUNT_MAX / 2 };
 bool target_adopt(target *t, xh_delivery *delivery)
 {
   xh_dispatcher *d = t->dispatcher;
-  if (xh_map_get_id(&d->active, delivery->id)) {
+  if (xh_map_get_id(&d->active, delivery->id) || target_is_gone(t, delivery->id)) {
     xh_delivery_free(delivery);
     return false;
   }
@@ -76,6 +76,12 @@ static void adopt_all(target *t, xh_delivery *list)
       t->adopted_last = true;
     list = next;
   }
+  if (t->gone_lost) { /* all of it is still in the outbox: once more from there */
+    t->overflow = t->dropped_since_refill = true;
+    t->cursor = 0;
+    target_retry_at(t, xh_wall_ms() + 1000);
+  }
+  target_forget_gone(t);
 }
 
 static void on_fresh(void *arg, int rc, xh_delivery *list, bool more)

@@ -1,0 +1,155 @@
+// The plugin in (a stand-in for) xo-server, driven by XO's own client: from the saved configuration to the target.
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+
+import { httpTarget, until } from '../lib/program.mjs'
+import { hook, processes, startHost } from './helpers.mjs'
+
+const VM = '67aac198-0174-11ea-8d71-362b9e155667'
+
+test('each call of a hooked method sends its requests', async t => {
+  const target = await httpTarget(t)
+  const host = await startHost(t, { hooks: [hook('vm.*', 'pre/post', target.url), hook('acl.get', 'post', target.url)] })
+  assert.equal(await host.call('vm.start', { id: VM }), true)
+  const [pre, post] = await target.count(2)
+  assert.equal(pre.json.type, 'pre')
+  assert.equal(pre.json.callId, post.json.callId)
+  assert.equal(post.json.result, true)
+  assert.equal(typeof post.json.duration, 'number')
+  await assert.rejects(host.call('vm.start', { id: 'missing' }))
+  const failed = (await target.count(4))[3].json
+  assert.match(failed.error.message, /missing/)
+  await host.call('acl.get', {})
+  assert.equal((await target.count(5))[4].json.method, 'acl.get')
+})
+
+test('a stock configuration loads unchanged, and the host logs no schema warning', async t => {
+  const target = await httpTarget(t)
+  const stock = { hooks: [{ method: 'vm.start', type: 'post', url: target.url, format: 'json', waitForResponse: false }] }
+  const host = await startHost(t)
+  await host.configure(stock)
+  await host.load()
+  assert.deepEqual((await host.plugin()).configuration, stock)
+  await host.call('vm.start', { id: VM })
+  await target.next()
+  assert.ok(!host.log.some(line => /strict mode|unknown (keyword|format)/i.test(line)), host.process.said())
+})
+
+test('a bad configuration is refused with the hook and what is wrong, and not saved', async t => {
+  const host = await startHost(t, { hooks: [hook('vm.*', 'post', 'http://127.0.0.1:9/')] })
+  const bad = [hook('vm.*', 'post', 'http://127.0.0.1:9/'), hook('vm.*', 'pre', 'ftp://files/', { name: 'Files' })]
+  await assert.rejects(host.configure(bad), /hook 2 \(Files\), url: .*http/)
+  assert.equal((await host.plugin()).configuration.hooks.length, 1)
+  await host.unload()
+  await assert.rejects(host.configure(bad), /hook 2 \(Files\), url: .*http/)
+})
+
+test('secrets are masked for administrators, and kept when saved again', async t => {
+  const host = await startHost(t, {
+    hooks: [hook('vm.*', 'post', 'http://127.0.0.1:9/', { advanced: { token: 'hunter2', passphrase: 'hunter2', headers: [{ name: 'a', passwordValue: 'hunter2' }] } })],
+  })
+  const { configuration } = await host.plugin()
+  assert.ok(!JSON.stringify(configuration).includes('hunter2'))
+  await host.configure(configuration)
+  const saved = readFileSync(join(host.dataFolder, 'plugins.json'), 'utf8')
+  assert.equal(saved.split('hunter2').length, 4)
+})
+
+test('the form lists the methods, with wildcards', async t => {
+  const host = await startHost(t, {})
+  const { configurationSchema } = await host.plugin()
+  const { method, format } = configurationSchema.properties.hooks.items.properties
+  for (const name of ['*', 'vm.*', 'vm.start']) assert.ok(method.enum.includes(name))
+  assert.equal(method.enum.length, method.enumNames.length)
+  assert.deepEqual(format.enum.slice(0, 2), ['json', 'office365'])
+  assert.deepEqual(Object.keys(configurationSchema.properties.hooks.items.properties).slice(0, 5), ['method', 'type', 'url', 'format', 'waitForResponse'])
+})
+
+test('waitForResponse delays the call until the answer, and never longer than the timeout', async t => {
+  const slow = await httpTarget(t, (request, res) => setTimeout(() => res.end(), 200))
+  const silent = await httpTarget(t, () => {})
+  const host = await startHost(t, {
+    hooks: [
+      hook('vm.start', 'pre', slow.url, { waitForResponse: true }),
+      hook('vm.stop', 'pre', silent.url, { waitForResponse: true, advanced: { timeout: 0.4 } }),
+    ],
+  })
+  const took = async (method, params) => {
+    const begin = Date.now()
+    await host.call(method, params).catch(() => {})
+    return Date.now() - begin
+  }
+  const answered = await took('vm.start', { id: VM })
+  assert.ok(answered >= 195 && answered < 1500, `${answered} ms`)
+  const silence = await took('vm.stop', { id: VM })
+  assert.ok(silence >= 350 && silence < 1500, `${silence} ms`)
+  const child = await host.child()
+  process.kill(child, 'SIGSTOP')
+  const stuck = await took('vm.stop', { id: VM })
+  process.kill(child, 'SIGCONT')
+  assert.ok(stuck < 1500, `${stuck} ms with a stuck program`)
+})
+
+test('Test sends a sample to every enabled hook and lists those that failed', async t => {
+  const good = await httpTarget(t)
+  const bad = await httpTarget(t, (request, res) => res.writeHead(503).end('closed'))
+  const host = await startHost(t, {
+    hooks: [hook('vm.*', 'post', good.url), hook('vm.*', 'post', bad.url, { name: 'Shop' }), hook('vm.*', 'post', bad.url, { enabled: false })],
+  })
+  await assert.rejects(host.call('plugin.test', { id: 'web-hooks' }), /1 of 2 failed:\nhook 2 \(Shop\), .*503/)
+  assert.equal((await good.next()).json.callId, '0')
+  assert.equal(bad.requests.length, 1)
+})
+
+test('the API methods are there while the plugin is loaded, and gone after', async t => {
+  const target = await httpTarget(t)
+  const host = await startHost(t, { hooks: [hook('vm.*', 'post', target.url, { name: 'M' })] })
+  await host.call('vm.start', { id: VM })
+  const delivered = await until('it is delivered', async () => {
+    const { deliveries } = await host.call('webHooks.getDeliveries', { status: 'delivered', limit: 10 })
+    return deliveries[0]
+  })
+  const detail = await host.call('webHooks.getDelivery', { id: delivered.id })
+  assert.equal(detail.attempts.length, 1)
+  assert.equal(detail.source, 'xo')
+  assert.deepEqual(await host.call('webHooks.retryDeliveries', { dead: true }), { retried: 0 })
+  assert.equal((await host.stats()).plugin.connected, true)
+  await host.unload()
+  await assert.rejects(host.call('webHooks.getStats'), /method/i)
+  assert.equal(host.children().length, 0)
+  await host.load()
+  assert.equal((await host.call('webHooks.getDeliveries', {})).deliveries.length, 1)
+})
+
+test('nothing accepted is lost: kill -9 of the program, of the host, a restart', async t => {
+  const target = await httpTarget(t)
+  const { port } = target
+  const host = await startHost(t, { hooks: [hook('vm.start', 'post', target.url)] })
+  await target.close()
+  for (let i = 0; i < 20; i++) await host.call('vm.start', { id: VM })
+  process.kill(await host.child(), 'SIGKILL')
+  for (let i = 0; i < 20; i++) await host.call('vm.start', { id: VM })
+  await host.connected()
+  await until('all is accepted', async () => (await host.stats()).plugin.waiting.count === 0)
+  const children = host.children()
+  await host.stop('SIGKILL')
+  await until('no process is left behind', () => processes(args => args[1] === 'serve' && args.includes(join(host.dataFolder, 'web-hooks'))).length === 0)
+  assert.equal(children.length, 1)
+  const back = await httpTarget(t, undefined, { port })
+  await startHost(t, { base: host.base, folder: host.folder, dataFolder: host.dataFolder })
+  await until('every call has arrived', () => new Set(back.requests.map(({ json }) => json.callId)).size === 40)
+  const ids = back.requests.map(({ headers }) => headers['webhook-id'])
+  assert.equal(new Set(ids).size, 40, 'a call is one delivery, whatever died meanwhile')
+})
+
+test('a backup run by hand sends one pre and one post', async t => {
+  const target = await httpTarget(t)
+  const host = await startHost(t, { hooks: [hook('backupNg.runJob', 'pre/post', target.url), hook('acl.get', 'post', target.url)] })
+  const id = await host.call('backupNg.createJob', { name: 'nightly' })
+  await host.call('backupNg.runJob', { id, schedule: 's1' })
+  await host.call('acl.get', {}) // a third event of the run would come before this one
+  const requests = await target.count(3)
+  assert.deepEqual(requests.map(({ json }) => `${json.method} ${json.type}`).sort(), ['acl.get post', 'backupNg.runJob post', 'backupNg.runJob pre'])
+})
