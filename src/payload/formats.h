@@ -14,7 +14,8 @@ void format_teams(const xh_event *event, xh_str source, xh_buf *out);
 /* Slack incoming web hook: fallback text and Block Kit. */
 void format_slack(const xh_event *event, xh_str source, xh_buf *out);
 
-/* CloudEvents 1.0, JSON format 1.0, structured mode. */
-void format_cloudevents(const xh_event *event, xh_str source, xh_buf *out);
+/* CloudEvents 1.0, JSON format 1.0, structured mode. The id is made from the `original`: `fields` may have left the call's id out, and
+ * receivers drop what has an id that they have seen. */
+void format_cloudevents(const xh_event *event, const xh_event *original, xh_str source, xh_buf *out);
 
 #endif

@@ -32,7 +32,7 @@ static void look_at(xh_event *event, xh_str text)
   *event = seen;
 }
 
-static int render(xh_format format, const xh_event *event, xh_str source, xh_buf *body)
+static int render(xh_format format, const xh_event *event, const xh_event *original, xh_str source, xh_buf *body)
 {
   switch (format) {
   case XH_FORMAT_JSON:
@@ -48,7 +48,7 @@ static int render(xh_format format, const xh_event *event, xh_str source, xh_buf
     format_slack(event, source, body);
     break;
   case XH_FORMAT_CLOUDEVENTS:
-    format_cloudevents(event, source, body);
+    format_cloudevents(event, original, source, body);
     break;
   case XH_FORMAT_COUNT:
     return XH_EINVAL;
@@ -74,7 +74,7 @@ int xh_payload_render(const xh_hook *hook, const xh_event *event, xh_str source,
   }
   bool verbatim = hook->format == XH_FORMAT_JSON && masked.len == 0 && filtered.len == 0;
   if (rc == 0 && !verbatim)
-    rc = render(hook->format, &seen, source, body);
+    rc = render(hook->format, &seen, event, source, body);
   xh_buf_done(&masked);
   xh_buf_done(&filtered);
   if (rc)

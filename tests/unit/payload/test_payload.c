@@ -181,6 +181,23 @@ static void cloudevents_carry_the_event(void **state)
   assert_string_equal(xh_payload_content_type(XH_FORMAT_CLOUDEVENTS), "application/cloudevents+json");
 }
 
+static void expect_id(const char *advanced, const char *event, const char *id)
+{
+  char *body = render("cloudevents", advanced, event);
+  json_t *c = json_loads(body, 0, NULL);
+  assert_string_equal(json_string_value(json_object_get(c, "id")), id);
+  json_decref(c);
+  free(body);
+}
+
+static void cloudevents_ids_differ_whatever_is_left_out(void **state)
+{
+  (void)state;
+  expect_id("{\"fields\":[\"method\"]}", FAILED, "c1-post");
+  expect_id("{}", "{\"type\":\"pre\",\"method\":\"a.b\",\"params\":1}", "294b9659e125ffbf-pre");
+  expect_id("{}", "{\"type\":\"pre\",\"method\":\"a.b\",\"params\":2}", "29559659e12e5444-pre");
+}
+
 static void odd_events_give_valid_bodies(void **state)
 {
   (void)state;
@@ -226,6 +243,7 @@ int main(void)
       cmocka_unit_test(office365_is_the_stock_plugins_card),
       cmocka_unit_test(cards_tell_who_did_what_to_which_when_and_how_it_ended),
       cmocka_unit_test(cloudevents_carry_the_event),
+      cmocka_unit_test(cloudevents_ids_differ_whatever_is_left_out),
       cmocka_unit_test(odd_events_give_valid_bodies),
       cmocka_unit_test(long_texts_are_cut_to_what_chats_take),
   };
