@@ -9,7 +9,15 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { BATCH_COUNT_MAX = 4096, BATCH_BYTES_MAX = 16 * 1024 * 1024, TRY_AGAIN_MS = 1000 };
+enum {
+  BATCH_COUNT_MAX = 4096,
+  BATCH_BYTES_MAX = 16 * 1024 * 1024,
+  TRY_AGAIN_MS = 1000,
+  /* Nobody waits for outcomes of attempts to be written: a crash before that only sends once more. They gather for a moment, so that
+   * many share a transaction, its pages and its fsync. */
+  PATIENCE_MS = 10,
+  PATIENT_COUNT_MAX = 1024
+};
 
 struct writer {
   writer_options options;
@@ -19,6 +27,7 @@ struct writer {
 
   /* under the mutex */
   op_queue in;
+  int64_t patient_until_ms; /* monotonic; when `in` holds only what may wait: how long. 0: it may not */
   op_queue done;
   operation *early_first, *early_last;
   bool lost;
@@ -264,18 +273,25 @@ static void work_once(writer *w)
 
 /* ---- the thread ---- */
 
+/* False when the time has come before anything changed. */
+static bool wait_until(writer *w, int64_t mono_ms)
+{
+  struct timespec until = {.tv_sec = mono_ms / 1000, .tv_nsec = mono_ms % 1000 * 1000000};
+  return pthread_cond_timedwait(&w->changed, &w->mutex, &until) == 0;
+}
+
 static void wait_for_work(writer *w)
 {
   pthread_mutex_lock(&w->mutex);
   while (!w->in.first && !w->stopping && (w->degraded_since_ms || !w->work.first)) {
-    if (!w->degraded_since_ms) {
+    if (!w->degraded_since_ms)
       pthread_cond_wait(&w->changed, &w->mutex);
-      continue;
-    }
-    struct timespec until = {.tv_sec = w->try_at_ms / 1000, .tv_nsec = w->try_at_ms % 1000 * 1000000};
-    if (pthread_cond_timedwait(&w->changed, &w->mutex, &until) != 0)
+    else if (!wait_until(w, w->try_at_ms))
       break;
   }
+  while (w->patient_until_ms && !w->stopping && !w->degraded_since_ms && !w->work.first && wait_until(w, w->patient_until_ms))
+    continue;
+  w->patient_until_ms = 0;
   for (operation *op = w->in.first; op; op = op->next)
     w->work_bytes += op->bytes;
   op_queue_join(&w->work, &w->in);
@@ -357,6 +373,11 @@ int writer_start(const writer_options *options, store *s, writer **ret_writer)
   return 0;
 }
 
+static bool may_wait(const operation *op)
+{
+  return op->kind == OP_SETTLE || op->kind == OP_TARGET_HELD;
+}
+
 void writer_put(writer *w, operation *op)
 {
   pthread_mutex_lock(&w->mutex);
@@ -365,8 +386,13 @@ void writer_put(writer *w, operation *op)
     op_queue_put(&w->done, op);
   } else {
     w->state.memory_bytes += (int64_t)op->bytes;
+    bool first = w->in.count == 0, was_patient = w->patient_until_ms != 0;
     op_queue_put(&w->in, op);
-    if (w->in.count == 1)
+    if (!may_wait(op) || w->in.count >= PATIENT_COUNT_MAX)
+      w->patient_until_ms = 0;
+    else if (first)
+      w->patient_until_ms = xh_mono_ms() + PATIENCE_MS;
+    if (first || (was_patient && !w->patient_until_ms))
       pthread_cond_signal(&w->changed);
   }
   pthread_mutex_unlock(&w->mutex);
