@@ -6,7 +6,7 @@
 #include <string.h>
 
 static const xh_command *const commands[] = {
-    &xh_cmd_check, &xh_cmd_schema, &xh_cmd_serve, &xh_cmd_send, &xh_cmd_test, &xh_cmd_log, &xh_cmd_show, &xh_cmd_retry, &xh_cmd_stats, &xh_cmd_prune, &xh_cmd_listen, &xh_cmd_spool, NULL,
+    &xh_cmd_check, &xh_cmd_schema, &xh_cmd_serve, &xh_cmd_send, &xh_cmd_test, &xh_cmd_log, &xh_cmd_show, &xh_cmd_retry, &xh_cmd_stats, &xh_cmd_prune, &xh_cmd_listen, &xh_cmd_spool, &xh_cmd_install, &xh_cmd_uninstall, NULL,
 };
 
 static const char tail[] =
