@@ -195,7 +195,8 @@ class WebHooks {
 
   async #stats() {
     const link = this.#link
-    const stats = link.ready ? await link.call('stats', {}) : {}
+    // what the plugin itself counts is told whatever the program does
+    const stats = link.ready ? await link.call('stats', {}).catch(({ message: trouble }) => ({ trouble })) : {}
     const { count, bytes, capBytes } = this.#backlog
     const { ready: connected, connections, refused } = link
     const plugin = { connected, connections, source: this.source, ...this.#counters, refused }

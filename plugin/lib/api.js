@@ -5,7 +5,7 @@
 const UNITS_MS = { s: 1e3, m: 60e3, h: 3600e3, d: 86_400e3 }
 
 // Epoch milliseconds of a number, of "1700000000000", of ISO 8601 or of an age such as "2h". xo-cli gives strings.
-function time(name, value) {
+function timeOf(name, value) {
   if (value === undefined || typeof value === 'number') return value
   if (/^\d+$/.test(value)) return Number(value)
   const [, count, unit] = value.match(/^(\d+)([smhd])$/) ?? []
@@ -15,11 +15,12 @@ function time(name, value) {
 }
 
 const list = value => (typeof value === 'string' ? value.split(',') : value)
-const times = ({ since, until, ...params }) => ({ ...params, since: time('since', since), until: time('until', until) })
+const times = ({ since, until, ...params }) => ({ ...params, since: timeOf('since', since), until: timeOf('until', until) })
 
-const TIME = { type: ['number', 'string'], optional: true }
-const TEXT = { type: 'string', optional: true }
-const TEXTS = { type: ['array', 'string'], items: { type: 'string' }, optional: true }
+// A new object for each parameter: the host takes `optional` away while it reads one, so that a shared one is optional only once.
+const time = () => ({ type: ['number', 'string'], optional: true })
+const text = () => ({ type: 'string', optional: true })
+const texts = () => ({ type: ['array', 'string'], items: { type: 'string' }, optional: true })
 
 function method(description, params, run) {
   return Object.assign(run, { description, params, permission: 'admin' })
@@ -31,12 +32,12 @@ function apiMethods({ call, stats }) {
     getDeliveries: method(
       'returns the deliveries of web hooks, newest first: { deliveries, next }; give next as before to get the following page',
       {
-        status: TEXTS,
-        method: TEXT,
-        hook: TEXT,
-        user: TEXT,
-        since: TIME,
-        until: TIME,
+        status: texts(),
+        method: text(),
+        hook: text(),
+        user: text(),
+        since: time(),
+        until: time(),
         limit: { type: ['integer', 'string'], pattern: '^[0-9]+$', optional: true },
         before: { type: ['integer', 'string'], optional: true },
       },
@@ -52,7 +53,7 @@ function apiMethods({ call, stats }) {
 
     retryDeliveries: method(
       'sends deliveries of web hooks again: those with the given ids, or with dead=true all that were given up',
-      { ids: TEXTS, dead: { type: 'boolean', optional: true }, hook: TEXT, since: TIME, until: TIME },
+      { ids: texts(), dead: { type: 'boolean', optional: true }, hook: text(), since: time(), until: time() },
       ({ ids, ...params }) => call('retry', { ...times(params), ids: list(ids) })
     ),
 

@@ -11,29 +11,29 @@ const METHOD_PROPERTIES = new Set(['description', 'params', 'permission', 'resol
 
 const ajv = new Ajv({ allErrors: true, allowUnionTypes: true, useDefaults: true })
 
-// XO's parameter schemas: required unless `optional`, nothing else allowed, strings not empty.
+// XO's parameter schemas: required unless `optional`, nothing else allowed, strings not empty. The schema is changed in place, as
+// the host does it: an object that two parameters share is optional for the first one only.
 function jsonSchema(schema) {
   if (schema.enum !== undefined) return schema
   const types = new Set([schema.type].flat())
-  if (types.has('array') && schema.items !== undefined) schema = { ...schema, items: jsonSchema(schema.items) }
-  if (types.has('object')) schema = objectSchema(schema)
+  if (types.has('array') && schema.items !== undefined) jsonSchema(schema.items)
+  if (types.has('object')) objectSchema(schema)
   const bare = schema.minLength === undefined && schema.format === undefined && schema.pattern === undefined
-  return types.has('string') && bare ? { ...schema, minLength: 1 } : schema
+  if (types.has('string') && bare) schema.minLength = 1
+  return schema
 }
 
-function objectSchema({ properties = {}, ...schema }) {
+function objectSchema(schema) {
+  const { properties = {} } = schema
   const names = Object.keys(properties)
-  const required = names.filter(name => !properties[name].optional)
-  const converted = names.map(name => {
-    const { optional, ...property } = properties[name]
-    return [name, jsonSchema(property)]
+  schema.additionalProperties ??= names.length === 0
+  const required = names.filter(name => {
+    const { optional = false } = properties[name]
+    delete properties[name].optional
+    jsonSchema(properties[name])
+    return !optional
   })
-  return {
-    additionalProperties: names.length === 0,
-    ...(required.length === 0 ? {} : { required }),
-    ...schema,
-    properties: Object.fromEntries(converted),
-  }
+  if (required.length > 0) schema.required ??= required
 }
 
 // Calls every listener at once and waits for what they return; a failing one is only logged.
@@ -87,7 +87,7 @@ export class Api {
     for (const property of Object.keys(method))
       if (!METHOD_PROPERTIES.has(property)) throw new Error(`invalid prop ${property} for API method ${name}`)
     const { description, params, permission, resolve } = method
-    const validate = params && ajv.compile(jsonSchema({ type: 'object', properties: params }))
+    const validate = params && ajv.compile(jsonSchema({ type: 'object', properties: structuredClone(params) }))
     this.methods[name] = Object.assign((...args) => method.apply(this.xo, args), { description, params, permission, resolve, validate })
   }
 
@@ -125,7 +125,8 @@ export class Api {
     try {
       this.#checkPermission(method)
       if (method.validate !== undefined && !method.validate(params)) throw invalidParameters(method.validate.errors)
-      const result = (await method(params)) ?? true
+      let result = await method(params)
+      if (result === undefined) result = true
       if (name === 'session.signIn') {
         const { id, email } = xo.users.get(connection.userId)
         Object.assign(data, { userId: id, userName: email })
