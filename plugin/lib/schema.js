@@ -18,28 +18,37 @@ function choiceName(choice) {
   return choice.endsWith('.*') ? `${choice} (every method of ${choice.slice(0, -2)})` : choice
 }
 
-// The schema of the form, from the program's own one. What the browser gets has the methods as a list to choose from: those
+// Whether a value is a good one is for the program to say, once, in words that name the hook.
+const JUDGEMENTS = ['enum', 'enumNames', 'minLength', 'maxLength', 'pattern', 'minimum', 'maximum', 'minItems', 'maxItems', 'additionalProperties', 'required']
+
+function withoutJudgements(schema) {
+  const copy = Object.fromEntries(Object.entries(schema).filter(([key]) => !JUDGEMENTS.includes(key)))
+  if (copy.type !== 'object' && copy.type !== 'array') delete copy.type
+  if (copy.items !== undefined) copy.items = withoutJudgements(copy.items)
+  if (copy.properties !== undefined)
+    copy.properties = Object.fromEntries(Object.entries(copy.properties).map(([name, property]) => [name, withoutJudgements(property)]))
+  return copy
+}
+
+// The schema of the form, from the program's own one. The browser gets all of it, with the methods as a list to choose from: those
 // that the host has at that moment (plugins add theirs at any time) and those of the present configuration.
 //
-// The host's validator does not get that list. It would refuse a saved configuration for a method whose plugin is not there any
-// more, and with it the whole plugin at start; judging method names is left to the program, which warns. toJSON makes the
+// The host's validator gets lists, objects and defaults only. It would tell the administrator where a mistake is by a path, and refuse a saved
+// configuration at start (and with it the whole plugin) for a method whose plugin is not there any more. toJSON makes the
 // difference: the page gets JSON, the validator the object, in which toJSON is not enumerable.
 function formSchema(xo, currentConfiguration) {
-  const schema = JSON.parse(readFileSync(join(__dirname, '..', 'hooks.schema.json'), 'utf8'))
-  // The host keeps compiled schemas by these names, and would take another one's for ours.
-  delete schema.$id
-  delete schema.$schema
-  const { method } = schema.properties.hooks.items.properties
-  delete method.enum
-  delete method.enumNames
-  Object.defineProperty(method, 'toJSON', {
-    value: () => {
-      const used = currentConfiguration()?.hooks?.map(hook => hook.method) ?? []
-      const names = choices([...Object.keys(xo.apiMethods), ...used])
-      return { ...method, enum: names, enumNames: names.map(choiceName) }
-    },
-  })
-  return schema
+  const { $id, $schema, ...schema } = JSON.parse(readFileSync(join(__dirname, '..', 'hooks.schema.json'), 'utf8'))
+  const { properties } = schema.properties.hooks.items
+  const { method } = properties
+  const toJSON = () => {
+    const used = currentConfiguration()?.hooks?.map(hook => hook.method) ?? []
+    const names = choices([...Object.keys(xo.apiMethods), ...used])
+    properties.method = { ...method, enum: names, enumNames: names.map(choiceName) }
+    return schema
+  }
+  // what is required is what tells a configuration from none, which the host tries first
+  const validated = { ...withoutJudgements(schema), required: schema.required }
+  return Object.defineProperty(validated, 'toJSON', { value: toJSON })
 }
 
 module.exports = { formSchema, choices }
