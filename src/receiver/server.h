@@ -47,9 +47,6 @@ const xh_head *xh_request_head(const xh_request *request);
 xh_str xh_request_body(const xh_request *request);
 xh_str xh_request_client(const xh_request *request);
 
-/* Gives the body away (terminated, to free()); it stays counted in held_bytes, with `ret_len`, until whoever takes it counts it back. */
-char *xh_request_take_body(xh_request *request, size_t *ret_len);
-
 /* Appends the headers that a forwarding passes on, as "Name: value" lines; Authorization only with `authorization`. */
 void xh_request_headers(const xh_request *request, bool authorization, xh_buf *out);
 
