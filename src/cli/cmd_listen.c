@@ -2,8 +2,10 @@
 #include "base/log.h"
 #include "cli/command.h"
 #include "cli/listen_options.h"
+#include "payload/payload.h"
 
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -58,14 +60,29 @@ static void say_start(const listening *l)
     xh_log(XH_LOG_INFO, "the spool holds %lld waiting and %lld failed jobs", (long long)pending, (long long)failed);
 }
 
+/* Debian's soft limit is 1024 files, and each connection is one. */
+static void allow_files(size_t connections)
+{
+  struct rlimit limit;
+  rlim_t wanted = (rlim_t)connections + 512;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
+    return;
+  limit.rlim_cur = wanted < limit.rlim_max ? wanted : limit.rlim_max;
+  if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < wanted)
+    xh_log(XH_LOG_WARN, "only %llu open files are allowed (ulimit -n): too few for --connections %zu", (unsigned long long)limit.rlim_cur,
+           connections);
+}
+
 static int serve(listening *l)
 {
   char why[256] = "";
   xh_receiver_options *r = &l->options.receiver;
   static const int numbers[SIGNALS] = {SIGTERM, SIGINT};
+  allow_files(r->server.connection_max);
   r->server.loop = &l->loop;
   r->arg = l;
   r->print = print;
+  r->redact = xh_redact;
   r->stopped = on_stopped;
   if (xh_receiver_new(r, &l->receiver, why, sizeof why) != 0)
     return xh_fail(&xh_cmd_listen, XH_EXIT_UNAVAILABLE, "%s", why);

@@ -4,6 +4,7 @@
 #include "base/err.h"
 #include "base/file.h"
 #include "cli/command.h"
+#include "receiver/forward.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -162,17 +163,34 @@ static int add_secret(listen_options *o, size_t place, const char *text)
   return XH_EXIT_OK;
 }
 
-/* One secret a line, the present one first. */
+/* One secret a line, the present one first. Lines may end as on Windows; empty ones don't count. */
 static int add_secret_file(listen_options *o)
 {
-  char *text = read_text(o, OPT_SECRET_FILE);
-  if (!text)
+  char *rest = read_text(o, OPT_SECRET_FILE);
+  if (!rest)
     return XH_EXIT_USAGE;
-  char *second = strchr(text, '\n');
-  if (second)
-    *second++ = '\0';
-  int status = add_secret(o, 0, text);
-  return status || !second ? status : add_secret(o, 1, second);
+  size_t count = 0;
+  for (char *line; (line = strsep(&rest, "\r\n")) != NULL;) {
+    if (!*line)
+      continue;
+    if (count == 2)
+      return wrong(OPT_SECRET_FILE, "a file with one secret, or with two lines: the present one and the one before it");
+    int status = add_secret(o, count++, line);
+    if (status)
+      return status;
+  }
+  return count ? XH_EXIT_OK : wrong(OPT_SECRET_FILE, "a file with a secret: it is empty");
+}
+
+/* An empty one would let everybody in. */
+static int add_token(listen_options *o, int option, const char *token)
+{
+  if (!token)
+    return XH_EXIT_USAGE;
+  if (!*token || strpbrk(token, " \t\r\n"))
+    return xh_usage_error(&xh_cmd_listen, "--%s: the token must be one word, and not empty", name_of(option));
+  o->receiver.server.gate.token = xh_str_z(token);
+  return XH_EXIT_OK;
 }
 
 /* Absolute, because scripts may run in another folder. */
@@ -234,7 +252,6 @@ static int take_limits(listen_options *o, int option)
 static int take_gate(listen_options *o, int option)
 {
   xh_server_options *server = &o->receiver.server;
-  char *text;
   switch (option) {
   case OPT_PATH:
     if (*optarg != '/')
@@ -248,12 +265,9 @@ static int take_gate(listen_options *o, int option)
   case OPT_SECRET_FILE:
     return add_secret_file(o);
   case OPT_TOKEN:
-    server->gate.token = xh_str_z(optarg);
-    return XH_EXIT_OK;
+    return add_token(o, option, optarg);
   case OPT_TOKEN_FILE:
-    text = read_text(o, option);
-    server->gate.token = xh_str_z(text);
-    return text ? XH_EXIT_OK : XH_EXIT_USAGE;
+    return add_token(o, option, read_text(o, option));
   case OPT_CERT:
     server->certificate_pem = read_text(o, option);
     return server->certificate_pem ? XH_EXIT_OK : XH_EXIT_USAGE;
@@ -269,6 +283,7 @@ static int take_rest(listen_options *o, int option)
 {
   xh_receiver_options *r = &o->receiver;
   int64_t value = 0;
+  char shown[256];
   int status = XH_EXIT_OK;
   switch (option) {
   case OPT_PORT:
@@ -295,6 +310,8 @@ static int take_rest(listen_options *o, int option)
   case OPT_FORWARD:
     if (r->forward_count == XH_FORWARDS_MAX)
       return wrong(option, "given at most 16 times");
+    if (!xh_forward_url_ok(optarg, shown, sizeof shown))
+      return wrong(option, "an http or https URL");
     o->forwards[r->forward_count++] = optarg;
     break;
   case OPT_SPOOL:

@@ -132,6 +132,21 @@ static void refuse_message(xh_request *request, int rc, const xh_event_fault *fa
   xh_request_refuse(request, rc == XH_EEVENT || rc == XH_EMISSING ? 422 : 400, 0, xh_str_z(why));
 }
 
+/* The stock plugin masks params and not the result, and token.create returns a token that works. */
+static void print_message(xh_receiver *receiver, const xh_message *message, const char *delivery, bool again)
+{
+  xh_message shown = *message;
+  xh_buf masked;
+  xh_buf_init(&masked, 2 * message->json.len + 1024);
+  if (message->kind == XH_MESSAGE_EVENT &&
+      (receiver->options.redact(&message->event, &masked) != 0 ||
+       (masked.len > 0 && xh_event_from_valid(xh_buf_span(&masked), &shown.event, NULL) != 0)))
+    shown.event.params = shown.event.result = shown.event.error = XH_STR("\"(not shown: out of memory)\"");
+  xh_line_message(receiver->options.style, &shown, xh_str_z(delivery), again, xh_wall_ms(), &receiver->line);
+  receiver_print(receiver);
+  xh_buf_done(&masked);
+}
+
 void receiver_on_request(void *arg, xh_request *request)
 {
   xh_receiver *receiver = arg;
@@ -153,8 +168,7 @@ void receiver_on_request(void *arg, xh_request *request)
     xh_request_refuse(request, 503, FULL_RETRY_S, XH_STR("too much waits to be worked on; try again later"));
     return;
   }
-  xh_line_message(receiver->options.style, &message, xh_str_z(delivery), again, xh_wall_ms(), &receiver->line);
-  receiver_print(receiver);
+  print_message(receiver, &message, delivery, again);
   if (answer_again(receiver, request, delivery))
     return;
   xh_job_list jobs = {NULL, NULL, 0};

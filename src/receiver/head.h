@@ -23,6 +23,7 @@ typedef struct xh_gate {
 typedef struct xh_head {
   xh_str method, path;
   xh_str content_type, content_length, content_encoding, authorization;
+  xh_str expect;                   /* the client waits for a word before it sends the body */
   xh_str id, timestamp, signature; /* webhook-id, webhook-timestamp, webhook-signature */
 } xh_head;
 

@@ -34,6 +34,9 @@ typedef struct xh_receiver_options {
   const char *ca_file;
   bool verbose;
   xh_line_style style;
+  /* Copies the event with its credentials masked to `out`, or leaves that empty when there are none. For the log only: the scripts get
+   * what came. */
+  int (*redact)(const xh_event *event, xh_buf *out);
   void *arg;
   void (*print)(void *arg, xh_str line);
   void (*stopped)(void *arg); /* after xh_receiver_stop; nothing is left running, the loop ends */

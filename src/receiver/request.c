@@ -17,7 +17,7 @@ static enum MHD_Result on_header(void *arg, enum MHD_ValueKind kind, const char 
   } known[] = {
       {"content-type", &head->content_type},   {"content-length", &head->content_length}, {"content-encoding", &head->content_encoding},
       {"authorization", &head->authorization}, {"webhook-id", &head->id},                 {"webhook-timestamp", &head->timestamp},
-      {"webhook-signature", &head->signature},
+      {"webhook-signature", &head->signature}, {"expect", &head->expect},
   };
   for (size_t i = 0; i < sizeof known / sizeof *known; i++)
     if (strcasecmp(key, known[i].name) == 0)
@@ -127,7 +127,9 @@ enum MHD_Result request_access(void *arg, struct MHD_Connection *connection, con
     if (!request)
       return MHD_NO;
     request->verdict = xh_head_judge(&server->options.gate, &request->head);
-    if (!request->verdict.status)
+    /* The body of a refused request is read and dropped, so that a client that sends all before it reads gets to the answer;
+     * one that asks first gets it at once. */
+    if (!request->verdict.status || !request->head.expect.ptr)
       return MHD_YES;
     request->state = WORKING;
     xh_request_refuse(request, request->verdict.status, 0, xh_str_z(request->verdict.why));

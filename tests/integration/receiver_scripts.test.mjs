@@ -1,0 +1,283 @@
+// xo-hooks listen: which scripts run, with what, for how long, how many at once; --wait; --forward; the stop.
+import assert from 'node:assert/strict'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+
+import { httpTarget, run, tempFolder, until } from '../lib/program.mjs'
+import { listen, scriptFolder, send, signed, writeScripts } from '../lib/receiver.mjs'
+import { event } from '../lib/serve.mjs'
+
+const SAY = '#!/bin/sh\necho "${0##*/}"\n'
+
+// Each script that ran, as the outcome lines say (--verbose prints one for each).
+const outcomes = r => r.lines().filter(line => line.outcome !== undefined)
+
+test('the order of the look-up', async t => {
+  const scripts = scriptFolder(t, {
+    'vm.start-post.sh': SAY, 'vm.start-post.py': SAY, 'vm.start-post.d/01-x': SAY,
+    'vm.stop-post.py': SAY, 'vm.stop-post.rb': SAY, 'vm.stop-post.sh!': SAY, 'vm.stop-post.bak~': SAY,
+    'vm.copy-post': SAY,
+    'vm.clone-post.d/02-cmdb': SAY, 'vm.clone-post.d/01-dhcp': SAY, 'vm.clone-post.d/10-last.sh': SAY, 'vm.clone-post.d/03-off!': SAY, 'vm.clone-post.d/.hidden': SAY, 'vm.clone-post.d/04-x~': SAY,
+    'vm.reset-pre.sh': SAY,
+    'default-post.sh': SAY, 'default-pre.d/1': SAY,
+    'barred-post.sh!': SAY,
+  })
+  const r = await listen(t, ['--scripts', scripts, '--verbose', '--wait'])
+  const ran = async (method, type = 'post') => {
+    const before = outcomes(r).length
+    const { status } = await r.post(event(method, type))
+    return [status, ...outcomes(r).slice(before).map(line => line.script)]
+  }
+  assert.deepEqual(await ran('vm.start'), [200, 'vm.start-post.sh'])
+  assert.deepEqual(await ran('vm.stop'), [200, 'vm.stop-post.py'])
+  assert.deepEqual(await ran('vm.copy'), [200, 'vm.copy-post'])
+  assert.deepEqual(await ran('vm.clone'), [200, 'vm.clone-post.d/01-dhcp', 'vm.clone-post.d/02-cmdb', 'vm.clone-post.d/10-last.sh'])
+  assert.deepEqual(await ran('vm.reset', 'pre'), [200, 'vm.reset-pre.sh'])
+  assert.deepEqual(await ran('vm.reset'), [200, 'default-post.sh'])
+  assert.deepEqual(await ran('vm.start', 'pre'), [200, 'default-pre.d/1'])
+  assert.deepEqual(await ran('barred'), [500, 'barred-post'])
+  assert.match(outcomes(r).at(-1).outcome, /barred-post\.sh is not executable: chmod \+x/)
+  assert.deepEqual(await ran('..'), [200, 'default-post.sh'])
+  assert.deepEqual(await ran('$HOME'), [200, 'default-post.sh'], 'no shell sees the name')
+  writeScripts(scripts, { 'vm.reset-post': SAY })
+  assert.deepEqual(await ran('vm.reset'), [200, 'vm.reset-post'], 'a new script counts at once')
+})
+
+test('event on standard input, XO_ variables, a clean environment, the working folder', async t => {
+  const scripts = scriptFolder(t, { 'default-post.sh': '#!/bin/sh\ncat >event\nenv >env\npwd -P >pwd\nls -l /proc/self/fd >fds\necho "$0" >self\n' })
+  const workdir = tempFolder(t)
+  const r = await listen(t, ['--scripts', scripts, '--workdir', workdir, '--wait', '--pass-env', 'MINE', '--pass-env', 'ABSENT'], {
+    env: { MINE: 'a b', HIDDEN: 'secret', HOME: '/home/x' },
+  })
+  const failed = { ...event('vm.start'), userIp: '::1', params: { id: '67aac198', name: 'zoë "x" $(id) `id`\n2' }, result: undefined, error: { code: 3, message: 'no; such' } }
+  const text = JSON.stringify(failed, null, 2)
+  assert.equal((await r.post(text, { 'webhook-id': 'msg_1' })).status, 200)
+  const read = name => readFileSync(join(workdir, name), 'utf8')
+  assert.equal(read('event'), text)
+  assert.equal(read('pwd').trim(), workdir)
+  assert.equal(read('self').trim(), join(scripts, 'default-post.sh'))
+  const env = Object.fromEntries(read('env').trim().split('\n').map(line => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)]))
+  for (const name of ['PWD', 'OLDPWD', 'SHLVL', '_']) delete env[name] // the shell's own
+  assert.deepEqual(env, {
+    PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', HOME: '/home/x', LANG: 'C.UTF-8', MINE: 'a b',
+    XO_METHOD: 'vm.start', XO_TYPE: 'post', XO_CALL_ID: 'c1', XO_USER_ID: 'u1', XO_USER_NAME: 'admin@admin.net', XO_USER_IP: '::1',
+    XO_TIMESTAMP: String(failed.timestamp), XO_DURATION: '2', XO_OBJECT_ID: '67aac198', XO_SUCCESS: 'false', XO_ERROR_CODE: '3',
+    XO_ERROR_MESSAGE: 'no; such', XO_DELIVERY_ID: 'msg_1', XO_ATTEMPT: '1',
+  })
+  const open = read('fds').trim().split('\n').slice(1).map(line => line.match(/ (\d+) -> /)?.[1]).filter(Boolean)
+  assert.ok(open.every(fd => Number(fd) <= 3), `only 0, 1, 2 (and ls's own) are open: ${open}`)
+  assert.equal((await r.post(event('vm.start'))).status, 200)
+  assert.match(read('env'), /^XO_SUCCESS=true$/m)
+})
+
+test('the script of a CloudEvent gets the event, a card runs none', async t => {
+  const scripts = scriptFolder(t, { 'vm.start-post.sh': '#!/bin/sh\ncat >event\n', 'default-post.sh': '#!/bin/sh\ntouch ran\n' })
+  const r = await listen(t, ['--scripts', scripts, '--wait'])
+  assert.equal((await send(t, r.url, [event('vm.start')], {}, { format: 'cloudevents' })).delivered, 1)
+  assert.equal(JSON.parse(readFileSync(join(r.cwd, 'event'))).method, 'vm.start')
+  assert.equal((await send(t, r.url, [event('vm.start')], {}, { format: 'teams' })).delivered, 1)
+  assert.equal(existsSync(join(r.cwd, 'ran')), false)
+})
+
+test('output goes to the log with the delivery; --wait answers 200, or 5xx with the last lines', async t => {
+  const scripts = scriptFolder(t, {
+    'good-post.sh': '#!/bin/sh\necho one\necho two >&2\nprintf three\n',
+    'bad-post.sh': '#!/bin/sh\nseq 1 5000\necho the last line\nexit 3\n',
+    'killed-post.sh': '#!/bin/sh\nkill -9 $$\n',
+    'text-post.sh': 'echo no interpreter\n',
+    'missing-post.sh': '#!/nonexistent/interpreter\n',
+    'long-post.sh': '#!/bin/sh\nprintf "%05000d\\n" 7\nprintf "\\033[31m\\377\\n"\n',
+    'flood-post.sh': '#!/bin/sh\nyes 0123456789 | head -c 3000000\n',
+  })
+  const r = await listen(t, ['--scripts', scripts, '--wait'])
+  const answer = async (method, id = `msg_${method}`) => r.post(event(method), { 'webhook-id': id })
+  const output = id => r.lines().filter(line => line.delivery === id && line.output !== undefined)
+  const good = await answer('good')
+  assert.deepEqual([good.status, good.json], [200, { ok: true, delivery: 'msg_good' }])
+  assert.deepEqual(output('msg_good').map(line => [line.script, line.output]), [['good-post.sh', 'one'], ['good-post.sh', 'two'], ['good-post.sh', 'three']])
+  const bad = await answer('bad')
+  assert.equal(bad.status, 500)
+  assert.equal(bad.json.error, 'bad-post.sh: exit status 3')
+  assert.deepEqual(bad.json.output.slice(-2), ['5000', 'the last line'])
+  assert.ok(bad.text.length < 5000)
+  assert.equal(output('msg_bad').length, 5001)
+  assert.match((await answer('killed')).json.error, /ended by signal 9/)
+  assert.match((await answer('text')).json.error, /could not be started: .*its first line must name an interpreter/)
+  assert.match((await answer('missing')).json.error, /could not be started/)
+  assert.equal((await answer('none')).status, 200, 'no script: nothing failed')
+  assert.equal((await answer('long')).status, 200)
+  assert.deepEqual(output('msg_long').map(line => line.output.length).slice(0, 2), [4096, 904])
+  assert.equal((await answer('flood')).status, 200)
+  assert.match(output('msg_flood').at(-1).output, /more than 1 MiB of output: the rest is dropped/)
+  const again = await answer('bad')
+  assert.equal(again.status, 500, 'what failed runs again when it is sent again')
+  assert.equal((await answer('good')).json.again, true)
+})
+
+test('waitForResponse hooks get the outcome through --wait', async t => {
+  const scripts = scriptFolder(t, { 'vm.start-pre.sh': '#!/bin/sh\n[ "$XO_USER_NAME" = admin@admin.net ] || { echo not for you; exit 1; }\n' })
+  const r = await listen(t, ['--scripts', scripts, '--wait'])
+  const sent = userName => send(t, r.url, [{ ...event('vm.start', 'pre'), userName }], {}, { waitForResponse: true })
+  assert.equal((await sent('admin@admin.net')).delivered, 1)
+  assert.equal((await sent('bob')).delivered, 0)
+})
+
+const alive = pid => {
+  try {
+    // A zombie that nobody has collected yet has ended, too.
+    return !/^State:\s*Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))
+  } catch {
+    return false
+  }
+}
+
+test('the time limit ends the whole process group, also one that ignores SIGTERM', async t => {
+  const scripts = scriptFolder(t, {
+    'soft-post.sh': '#!/bin/sh\nsleep 1000 &\necho $! >soft\nsleep 1000 >/dev/null 2>&1 &\necho $! >>soft\nwait\n',
+    'hard-post.sh': '#!/bin/sh\ntrap "" TERM\nsleep 1000 &\necho $! >hard\nwhile :; do wait; done\n',
+  })
+  const r = await listen(t, ['--scripts', scripts, '--wait', '--script-timeout', '300ms'])
+  for (const method of ['soft', 'hard']) {
+    const began = Date.now()
+    const { status, json } = await r.post(event(method))
+    assert.equal(status, 504)
+    assert.match(json.error, new RegExp(`${method}-post\\.sh: ended: longer than .*--script-timeout`))
+    assert.ok(Date.now() - began < 6000)
+    for (const pid of readFileSync(join(r.cwd, method), 'utf8').trim().split('\n')) await until(`the end of ${pid}`, () => !alive(pid))
+  }
+})
+
+// Scripts that say when they begin and wait for a file to go on.
+const GATED = '#!/bin/sh\nid=$(echo "$XO_DELIVERY_ID")\ntouch "begun-$id"\nuntil [ -e "go-$id" ]; do sleep 0.01; done\ntouch "ended-$id"\n'
+const gate = r => ({
+  begun: () => [...Array(20).keys()].filter(i => existsSync(join(r.cwd, `begun-${i}`))),
+  go: (...ids) => ids.forEach(id => writeFileSync(join(r.cwd, `go-${id}`), '')),
+  ended: id => existsSync(join(r.cwd, `ended-${id}`)),
+})
+
+test('at most so many at once, begun in order of arrival', async t => {
+  const r = await listen(t, ['--scripts', scriptFolder(t, { 'default-post.sh': GATED }), '--jobs', '2'])
+  const g = gate(r)
+  for (let i = 0; i < 6; i++) assert.equal((await r.post(event('vm.start'), { 'webhook-id': String(i) })).status, 202)
+  await until('two begun', () => g.begun().length === 2)
+  assert.deepEqual(g.begun(), [0, 1])
+  g.go(1)
+  await until('a third', () => g.begun().length === 3)
+  assert.deepEqual(g.begun(), [0, 1, 2])
+  g.go(0, 2, 3, 4, 5)
+  await until('the last', () => g.ended(5))
+})
+
+test('--serial: one at a time for each object, others meanwhile', async t => {
+  const r = await listen(t, ['--scripts', scriptFolder(t, { 'default-post.sh': GATED }), '--serial', '--jobs', '10'])
+  const g = gate(r)
+  for (const [i, id] of ['a', 'a', 'b', 'a', 'b'].entries())
+    await r.post({ ...event('vm.start'), params: { id } }, { 'webhook-id': String(i) })
+  await until('one of each object', () => g.begun().length === 2)
+  assert.deepEqual(g.begun(), [0, 2])
+  g.go(0)
+  await until('the next of a', () => g.begun().length === 3)
+  assert.deepEqual(g.begun(), [0, 1, 2])
+  g.go(1, 2, 3, 4)
+  await until('all', () => g.ended(3) && g.ended(4))
+})
+
+test('the request that was verified goes on unchanged to every --forward', async t => {
+  const secret = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw'
+  const [one, two] = [await httpTarget(t), await httpTarget(t)]
+  const r = await listen(t, ['--no-scripts', '--secret', secret, '--forward', `${one.url}a?b=c`, '--forward', two.url])
+  const text = `{ "type":"post", "method":"vm.start","params":{"n":12345678901234567890,"s":"\\ud800"},"pad":"${'ü'.repeat(100_000)}" }\n`
+  const headers = { ...signed(secret, text), 'content-type': 'application/json; charset=utf-8', 'x-site': 'paris', 'x-empty': '', 'user-agent': 'mine/1', authorization: 'Bearer theirs' }
+  assert.equal((await r.post(text, headers)).status, 202)
+  for (const target of [one, two]) {
+    const request = await target.next()
+    assert.equal(request.text, text)
+    for (const name of Object.keys(headers)) assert.equal(request.headers[name], headers[name], name)
+    assert.equal(request.headers.expect, undefined)
+    assert.equal(request.headers['transfer-encoding'], undefined)
+  }
+  assert.equal(one.requests[0].url, '/a?b=c')
+  assert.equal((await r.post(text, { ...headers, 'webhook-signature': 'v1,x' })).status, 401)
+  const card = '{"text":"a card"}'
+  await r.post(card, signed(secret, card))
+  assert.equal((await one.next()).text, card)
+  assert.equal(one.requests.length, 2, 'what was refused is not passed on')
+})
+
+test('our own bearer token is not passed on; a failing target is logged, and with --wait answered', async t => {
+  let status = 200
+  const target = await httpTarget(t, (request, res) => res.writeHead(status).end('sorry\n'))
+  const r = await listen(t, ['--no-scripts', '--token', 'mine', '--wait', '--forward', `http://user:pw@127.0.0.1:${target.port}/x?secret=1`])
+  const sent = () => r.post(event('vm.start'), { authorization: 'Bearer mine' })
+  assert.equal((await sent()).status, 200)
+  assert.doesNotMatch(String((await target.next()).headers.authorization), /mine/)
+  status = 503
+  const failed = await sent()
+  assert.equal(failed.status, 500)
+  assert.deepEqual([failed.json.error, failed.json.output], [`http://127.0.0.1:${target.port}/x: HTTP status 503`, ['sorry']])
+  await r.line('the failure', line => line.ok === false && line.outcome === 'HTTP status 503')
+  assert.doesNotMatch(r.process.said().replace(/^.*\n/, ''), /secret=1|user:pw/)
+  await target.close()
+  assert.match((await sent()).json.error, /refused|connect/i)
+})
+
+test('SIGTERM: what was taken is done and answered, new ones are not taken', async t => {
+  const r = await listen(t, ['--scripts', scriptFolder(t, { 'default-post.sh': GATED }), '--wait', '--jobs', '1'])
+  const g = gate(r)
+  const answers = [0, 1].map(i => r.post(event('vm.start'), { 'webhook-id': String(i) }))
+  await until('the first', () => g.begun().length === 1)
+  const ended = r.stop()
+  await r.process.waitFor(/terminated: stopping, running scripts come to their end/)
+  await until('a refused connection', () => r.post(event('vm.start')).then(() => false, () => true))
+  g.go(0, 1)
+  assert.deepEqual((await Promise.all(answers)).map(({ status }) => status), [200, 200])
+  assert.deepEqual(await ended, { code: 0, signal: null })
+})
+
+test('--end-scripts, or a second signal: running scripts are ended, their requests answered', async t => {
+  for (const [args, signals] of [[['--end-scripts'], 1], [[], 2]]) {
+    const r = await listen(t, ['--scripts', scriptFolder(t, { 'default-post.sh': GATED }), '--wait', '--jobs', '1', ...args])
+    const g = gate(r)
+    const answers = [0, 1].map(i => r.post(event('vm.start'), { 'webhook-id': String(i) }))
+    await until('the first', () => g.begun().length === 1)
+    const ended = r.stop('SIGINT')
+    if (signals === 2) {
+      await r.process.waitFor(/interrupted: stopping/)
+      r.process.proc.kill('SIGTERM')
+    }
+    const [first, second] = await Promise.all(answers)
+    assert.equal(first.status, 500)
+    assert.match(first.json.error, /ended by signal 15/)
+    assert.equal(second.status, 503)
+    assert.deepEqual(await ended, { code: 0, signal: null })
+    assert.equal(g.ended(0), false)
+  }
+})
+
+test('under load with sanitizers: nothing is found, nothing is lost', async t => {
+  for (const preset of ['asan-ubsan', 'tsan']) {
+    const target = await httpTarget(t)
+    const spool = tempFolder(t)
+    const scripts = scriptFolder(t, { 'default-post.sh': '#!/bin/sh\ncat >/dev/null\nexit $((XO_DURATION % 5 == 0 && XO_ATTEMPT < 2))\n' })
+    const r = await listen(t, ['--scripts', scripts, '--spool', spool, '--serial', '--retry-wait', '50ms', '--verbose', '--forward', target.url], {
+      preset, env: { ASAN_OPTIONS: 'detect_leaks=1', UBSAN_OPTIONS: 'print_stacktrace=1', TSAN_OPTIONS: 'halt_on_error=1' },
+    })
+    const N = 120
+    await Promise.all([...Array(8).keys()].map(async client => {
+      for (let i = client; i < N; i += 8) {
+        const { status } = await r.post({ ...event('vm.start'), duration: i, params: { id: i % 7 } })
+        assert.equal(status, 202)
+        if (i % 10 === 0) await r.post('{"bad', { 'content-type': i % 20 ? 'text/plain' : 'application/json' })
+      }
+    }))
+    const ok = line => line.ok === true && line.script === 'default-post.sh'
+    await r.count('successes', ok, N, 60_000)
+    await target.count(N, 60_000)
+    assert.deepEqual(await r.stop(), { code: 0, signal: null }, r.process.stderr.join('\n'))
+    assert.doesNotMatch(r.process.stderr.join('\n'), /Sanitizer|runtime error/)
+    assert.equal(r.lines().filter(line => line.ok === false).length, N / 5)
+    const { stdout } = await run(['spool', 'list', '--spool', spool])
+    assert.equal(stdout, 'nothing\n')
+  }
+})
