@@ -91,6 +91,8 @@ static int do_retry(spool_options *o, xh_spool_db *db, int count, char **names)
     total += some;
     if (rc)
       return answer(o, rc, names[i]);
+    if (some == 0)
+      return xh_fail(&xh_cmd_spool, XH_EXIT_FAILED, "there is no failed job %s in %s", names[i], o->folder);
   }
   if (rc)
     return answer(o, rc, NULL);

@@ -355,8 +355,6 @@ static int finish(listen_options *o)
     return xh_usage_error(&xh_cmd_listen, "--cert and --key belong together");
   if (o->secrets[1].len > 0 && o->secrets[0].len == 0)
     return xh_usage_error(&xh_cmd_listen, "--previous-secret needs --secret");
-  if (r->wait && r->spool)
-    return xh_usage_error(&xh_cmd_listen, "--wait answers with the scripts' outcome, --spool before they run; choose one");
   r->server.gate.secrets = o->secrets;
   r->server.gate.secret_count = o->secrets[0].len == 0 ? 0 : o->secrets[1].len > 0 ? 2 : 1;
   r->pass_env = o->pass_env;
@@ -426,7 +424,7 @@ const char LISTEN_HELP[] =
     "      --jobs N               how many run at once (4)\n"
     "      --script-timeout TIME  after which a script and all it started are ended (60s; 0 for never)\n"
     "      --serial               one at a time for each object (params.id)\n"
-    "      --wait                 answer with the outcome: 200, or 500 with the last lines\n"
+    "      --wait                 answer with the outcome: 200, or 500 (504 after a time limit) with the last lines\n"
     "      --end-scripts          at the stop, end running scripts instead of waiting for them\n"
     "Spool:\n"
     "      --spool DIR            store and sync each request before it is answered 202; scripts run afterwards\n"

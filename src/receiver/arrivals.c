@@ -105,7 +105,11 @@ static void start_jobs(xh_receiver *receiver, xh_request *request, const char *d
   } else if (xh_request_head(request)->id.ptr) {
     xh_seen_set(receiver->seen, xh_request_head(request)->id, XH_SEEN_DONE, xh_wall_ms());
   }
-  if (receiver->spool && (!p || xh_spool_add(receiver->spool, jobs, p->identified ? delivery : NULL, p) != 0)) {
+  if (receiver->spool) {
+    if (p && xh_spool_add(receiver->spool, jobs, p->identified ? delivery : NULL, p) == 0) {
+      receiver->adding++;
+      return;
+    }
     if (p) {
       receiver_remember(receiver, p, XH_SEEN_NEVER);
       pending_free(p);

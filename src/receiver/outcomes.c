@@ -145,6 +145,14 @@ static xh_seen_state spool_failure(xh_receiver *receiver, xh_job *job, const xh_
   return again ? XH_SEEN_RUNNING : XH_SEEN_FAILED;
 }
 
+/* With --wait and a spool, a later attempt decides what a repetition of the request is told. */
+static void settle_later(xh_receiver *receiver, const char *delivery, xh_seen_state state)
+{
+  int64_t now_ms = xh_wall_ms();
+  if (state != XH_SEEN_NEVER && xh_seen_get(receiver->seen, xh_str_z(delivery), now_ms) != XH_SEEN_NEVER)
+    xh_seen_set(receiver->seen, xh_str_z(delivery), state, now_ms);
+}
+
 void receiver_job_done(void *arg, xh_job *job, const xh_job_outcome *outcome)
 {
   xh_receiver *receiver = arg;
@@ -152,6 +160,7 @@ void receiver_job_done(void *arg, xh_job *job, const xh_job_outcome *outcome)
     say(receiver, job, outcome, outcome->ok, outcome->words);
   size_t lane = lane_of(receiver, job), bytes = xh_job_bytes(job);
   pending *p = receiver->spool ? xh_map_remove_id(&receiver->waiting, job->spool_id) : job->waiter;
+  char *delivery = receiver->options.wait && receiver->spool && !p ? strdup(job->delivery) : NULL;
   xh_seen_state state = XH_SEEN_NEVER;
   bool cut_short = receiver->ending && !outcome->ok; /* by us: it counts as not begun */
   if (!receiver->spool || cut_short)
@@ -163,6 +172,9 @@ void receiver_job_done(void *arg, xh_job *job, const xh_job_outcome *outcome)
   receiver->held_bytes -= bytes;
   if (p)
     pending_outcome(receiver, p, outcome, state);
+  else if (delivery)
+    settle_later(receiver, delivery, outcome->ok ? XH_SEEN_DONE : state);
+  free(delivery);
   if (receiver->spool && !receiver->stopping)
     xh_spool_grant(receiver->spool, lane, 1);
 }
@@ -191,6 +203,7 @@ void receiver_spool_added(void *arg, void *tag, int rc, const xh_job *jobs)
 {
   xh_receiver *receiver = arg;
   pending *p = tag;
+  receiver->adding--;
   for (const xh_job *job = jobs; job; job = job->next)
     receiver->held_bytes -= xh_job_bytes(job);
   if (rc) {

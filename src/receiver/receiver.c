@@ -158,8 +158,7 @@ static bool is_working(const xh_receiver *receiver)
   bool running = xh_runner_running(receiver->runner) > 0;
   bool queued = !receiver->spool && !receiver->ending &&
                 (xh_runner_waiting(receiver->runner) > 0 || (receiver->forward && xh_forward_count(receiver->forward) > 0));
-  bool committing = receiver->spool && !receiver->options.wait && receiver->pendings;
-  return running || queued || committing;
+  return running || queued || receiver->adding > 0;
 }
 
 static void on_stop_timer(uv_timer_t *timer)

@@ -39,6 +39,7 @@ struct xh_receiver {
   const char *lanes[XH_FORWARDS_MAX + 1];
   size_t lane_count;
   size_t held_bytes;
+  size_t adding; /* requests on their way to the disk */
   uint64_t serial_number;
   unsigned prefix; /* of the ids that we give */
   uv_timer_t stop_timer;

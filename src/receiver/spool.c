@@ -171,7 +171,7 @@ static void load_lane(xh_spool *spool, size_t index, bool look_for_due, int64_t 
   int64_t room = credits - (int64_t)l->loaded.count;
   if (room > 0 && look_for_due && xh_spool_db_begin(spool->db) == 0) {
     xh_job_list due = {NULL, NULL, 0};
-    bool ok = xh_spool_db_load_due(spool->db, name, xh_wall_ms(), (size_t)room, &due) == 0 && xh_spool_db_commit(spool->db) == 0;
+    bool ok = xh_spool_db_load_due(spool->db, name, xh_wall_ms(), l->cursor, (size_t)room, &due) == 0 && xh_spool_db_commit(spool->db) == 0;
     xh_spool_db_rollback(spool->db);
     for (xh_job *job; (job = xh_job_list_pop(&due)) != NULL;)
       if (ok)

@@ -46,8 +46,9 @@ int xh_spool_db_failure(xh_spool_db *db, int64_t id, const xh_spool_failure *fai
  */
 int xh_spool_db_load(xh_spool_db *db, const char *lane, int64_t *cursor, size_t limit, size_t cap_bytes, xh_job_list *list);
 
-/* The jobs whose next attempt is due, and those retried by hand; their next_ms becomes 0: call it within a transaction. */
-int xh_spool_db_load_due(xh_spool_db *db, const char *lane, int64_t now_ms, size_t limit, xh_job_list *list);
+/* The jobs whose next attempt is due, and those retried by hand; their next_ms becomes 0: call it within a transaction. Those that `cursor` has not
+ * come to yet are left to xh_spool_db_load, which would find them again. */
+int xh_spool_db_load_due(xh_spool_db *db, const char *lane, int64_t now_ms, int64_t cursor, size_t limit, xh_job_list *list);
 
 /* The first pending job of `object`, if `cursor` has passed it over. */
 int xh_spool_db_load_behind(xh_spool_db *db, const char *lane, const char *object, int64_t cursor, xh_job_list *list);

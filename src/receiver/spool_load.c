@@ -78,7 +78,7 @@ static int not_due(xh_spool_db *db, int64_t id)
   return spool_run(db->statements[NOT_DUE]);
 }
 
-int xh_spool_db_load_due(xh_spool_db *db, const char *lane, int64_t now_ms, size_t limit, xh_job_list *list)
+int xh_spool_db_load_due(xh_spool_db *db, const char *lane, int64_t now_ms, int64_t cursor, size_t limit, xh_job_list *list)
 {
   sqlite3_stmt *statement = db->statements[DUE];
   xh_job_list found = {NULL, NULL, 0};
@@ -100,10 +100,10 @@ int xh_spool_db_load_due(xh_spool_db *db, const char *lane, int64_t now_ms, size
   for (xh_job *job; (job = xh_job_list_pop(&found)) != NULL;) {
     if (rc == 0)
       rc = not_due(db, job->spool_id);
-    if (rc == 0)
+    if (rc == 0 && job->spool_id <= cursor)
       xh_job_list_push(list, job);
     else
-      xh_job_free(job);
+      xh_job_free(job); /* the cursor comes to it, in order */
   }
   return rc;
 }

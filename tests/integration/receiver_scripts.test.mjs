@@ -149,7 +149,7 @@ test('the time limit ends the whole process group, also one that ignores SIGTERM
 })
 
 // Scripts that say when they begin and wait for a file to go on.
-const GATED = '#!/bin/sh\nid=$(echo "$XO_DELIVERY_ID")\ntouch "begun-$id"\nuntil [ -e "go-$id" ]; do sleep 0.01; done\ntouch "ended-$id"\n'
+const GATED = '#!/bin/sh\nid=$(echo "$XO_DELIVERY_ID")\ntouch "begun-$id"\nuntil [ -e "go-$id" ] || ! [ -e "$PWD" ]; do sleep 0.01; done\ntouch "ended-$id"\n'
 const gate = r => ({
   begun: () => [...Array(20).keys()].filter(i => existsSync(join(r.cwd, `begun-${i}`))),
   go: (...ids) => ids.forEach(id => writeFileSync(join(r.cwd, `go-${id}`), '')),

@@ -5,7 +5,7 @@ import { request as httpRequest } from 'node:http'
 import { request as httpsRequest } from 'node:https'
 import { dirname, join } from 'node:path'
 
-import { run, start, tempFolder, until } from './program.mjs'
+import { program, run, start, tempFolder, until } from './program.mjs'
 
 // Makes the files of `files` ({ name: text }), executable unless the name ends in "!" (which is taken off).
 export function writeScripts(folder, files) {
@@ -22,8 +22,11 @@ export const scriptFolder = (t, files) => writeScripts(tempFolder(t, 'xo-hooks-s
 // Starts `listen` with JSON lines. { url, port, process, lines(), line(test), post(...), stop() }
 export async function listen(t, args = [], options = {}) {
   const cwd = options.cwd ?? tempFolder(t)
-  const process = start(t, ['listen', '--port', '0', '--json', ...args], { ...options, cwd })
+  // `wrap`: a command that the program is run through, [command, ...arguments].
+  const [command, ...before] = options.wrap ? [...options.wrap, program(options.preset)] : []
+  const process = start(t, [...before, 'listen', '--port', '0', '--json', ...args], { command, ...options, cwd })
   const [, url, port] = await process.waitFor(/listening on (https?:\/\/\S+:(\d+))/)
+  await process.waitFor(/scripts in |no scripts are run/) // all that is said at the start about who may in has been said
   const lines = () => process.stdout.map(line => JSON.parse(line))
   return {
     url: `${url}/`,

@@ -1,0 +1,254 @@
+// xo-hooks listen --spool and xo-hooks spool: stored before the answer, done afterwards, over kill -9 and restarts.
+import assert from 'node:assert/strict'
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+
+import { httpTarget, run, tempFolder, until } from '../lib/program.mjs'
+import { listen, scriptFolder, send, signed, spoolEmpty, spoolList } from '../lib/receiver.mjs'
+import { event } from '../lib/serve.mjs'
+
+const lines = path => (existsSync(path) ? readFileSync(path, 'utf8').split('\n').filter(Boolean) : [])
+const spool = (folder, action, ...args) => run(['spool', action, '--spool', folder, ...args])
+
+// A receiver whose scripts note "ID ATTEMPT" in `notes`, and then do what `then` says.
+function spooling(t, then = '', { files = {}, args = [] } = {}) {
+  const folder = join(tempFolder(t), 'spool')
+  const cwd = tempFolder(t)
+  const scripts = scriptFolder(t, { 'default-post.sh': `#!/bin/sh\necho "$XO_DELIVERY_ID $XO_ATTEMPT" >>notes\n${then}\n`, ...files })
+  return {
+    folder,
+    notes: () => lines(join(cwd, 'notes')),
+    touch: name => writeFileSync(join(cwd, name), ''),
+    path: name => join(cwd, name),
+    start: (more = [], options) => listen(t, ['--spool', folder, '--scripts', scripts, ...args, ...more], { cwd, ...options }),
+  }
+}
+
+// A script must not outlive the test: without its folder it ends.
+const GATE = 'until [ -e go ] || ! [ -e "$PWD" ]; do sleep 0.01; done'
+const numbered = (r, i, more = {}) => r.post({ ...event('vm.start'), ...more }, { 'webhook-id': `msg_${i}` })
+
+test('stored and synced, answered 202, and then run in order of arrival', async t => {
+  const s = spooling(t, GATE, { args: ['--jobs', '1'] })
+  const r = await s.start()
+  for (let i = 0; i < 5; i++) assert.deepEqual([(await numbered(r, i)).status], [202])
+  await until('the first has begun', () => s.notes().length === 1)
+  assert.deepEqual((await spoolList(s.folder)).map(job => [job.delivery, job.state, job.method, job.type, job.attempts]), [0, 1, 2, 3, 4].map(i => [`msg_${i}`, 'pending', 'vm.start', 'post', 0]))
+  assert.equal(statSync(s.folder).mode & 0o777, 0o700)
+  assert.equal(statSync(join(s.folder, 'spool.db')).mode & 0o777, 0o600)
+  s.touch('go')
+  await spoolEmpty(s.folder)
+  assert.deepEqual(s.notes(), [0, 1, 2, 3, 4].map(i => `msg_${i} 1`))
+})
+
+test('kill -9 under load and restart, again and again: each event at least once, in order of arrival', async t => {
+  const s = spooling(t, '', { args: ['--jobs', '1', '--secret', 'a secret for this'] })
+  let accepted = []
+  let next = 0
+  for (let round = 0; round < 4; round++) {
+    const r = await s.start()
+    let dead = false
+    const client = async () => {
+      while (!dead) {
+        const id = `msg_${next++}`
+        const body = JSON.stringify(event('vm.start'))
+        // One client, so that the order of the answers is the order of arrival.
+        const answer = await r.post(body, signed('a secret for this', body, { id })).catch(() => null)
+        if (!answer) return
+        assert.equal(answer.status, 202)
+        accepted.push(id)
+      }
+    }
+    const working = client()
+    const aim = s.notes().length + 40
+    await until('a few runs', () => s.notes().length >= aim)
+    await r.stop('SIGKILL')
+    dead = true
+    await working
+  }
+  const r = await s.start()
+  const body = JSON.stringify(event('vm.start'))
+  const repeated = await r.post(body, signed('a secret for this', body, { id: accepted[0] }))
+  assert.deepEqual([repeated.status, repeated.json.again], [200, true], 'a replay is known after the restart')
+  await spoolEmpty(s.folder)
+  const firsts = [...new Set(s.notes().map(note => note.split(' ')[0]))]
+  const ran = new Set(firsts)
+  assert.ok(accepted.length > 100, `only ${accepted.length} were accepted`)
+  assert.deepEqual(accepted.filter(id => !ran.has(id)), [], 'what was answered 202 has run')
+  const order = firsts.map(id => Number(id.slice(4)))
+  assert.deepEqual(order, [...order].sort((a, b) => a - b), 'in order of arrival')
+  const twice = s.notes().length - firsts.length
+  assert.ok(twice <= 4, `${twice} ran twice; only the one that was running at a kill may`)
+})
+
+test('a failure is tried again as many times as told, with growing waits; a .d folder goes on where it failed', async t => {
+  const s = spooling(t, '', {
+    args: ['--retry', '3', '--retry-wait', '100ms'],
+    files: {
+      'vm.stop-post.d/01-dhcp': '#!/bin/sh\necho "dhcp $XO_ATTEMPT" >>steps\n',
+      'vm.stop-post.d/02-cmdb': '#!/bin/sh\necho "cmdb $XO_ATTEMPT $(date +%s%3N)" >>steps\n[ "$XO_ATTEMPT" = 3 ]\n',
+      'vm.stop-post.d/03-mail': '#!/bin/sh\necho "mail $XO_ATTEMPT" >>steps\n',
+    },
+  })
+  const r = await s.start()
+  assert.equal((await r.post(event('vm.stop'))).status, 202)
+  await spoolEmpty(s.folder)
+  const steps = lines(s.path('steps')).map(line => line.split(' '))
+  assert.deepEqual(steps.map(([name, attempt]) => `${name} ${attempt}`), ['dhcp 1', 'cmdb 1', 'cmdb 2', 'cmdb 3', 'mail 3'])
+  const [one, two, three] = steps.filter(([name]) => name === 'cmdb').map(step => Number(step[2]))
+  assert.ok(two - one >= 95 && three - two >= 195, `${two - one} and ${three - two} ms`)
+})
+
+test('what finally failed is kept, listed, shown and run again; also without a receiver', async t => {
+  const s = spooling(t, 'echo trouble with "$XO_OBJECT_ID"\n[ -e go ]', { args: ['--retry', '1', '--retry-wait', '10ms'] })
+  const r = await s.start()
+  await numbered(r, 1)
+  await numbered(r, 2)
+  await r.count('the end', line => /failed for good; kept: xo-hooks spool show \d+/.test(line.outcome), 2)
+  await until('both failed', async () => (await spoolList(s.folder, '--failed')).length === 2)
+  assert.deepEqual(s.notes().sort(), ['msg_1 1', 'msg_1 2', 'msg_2 1', 'msg_2 2'])
+  const [first] = await spoolList(s.folder, '--failed')
+  assert.deepEqual([first.delivery, first.attempts, first.error], ['msg_1', 2, 'default-post.sh: exit status 1'])
+  const shown = JSON.parse((await spool(s.folder, 'show', 'msg_1', '--json')).stdout)
+  assert.deepEqual([shown.state, shown.output, JSON.parse(shown.body)], ['failed', 'trouble with 67aac198\n', event('vm.start')])
+  assert.match((await spool(s.folder, 'show', String(first.number))).stdout, /failed +vm\.start post .*exit status 1[^]*trouble with 67aac198[^]*"method":"vm\.start"/)
+  assert.match((await spool(s.folder, 'list')).stdout, /failed {3}vm\.start post {2}2 attempts {2}default-post\.sh: exit status 1/)
+  s.touch('go')
+  assert.equal((await spool(s.folder, 'retry', 'msg_1')).stdout, '1 made due now\n')
+  await until('one is done', async () => (await spoolList(s.folder)).length === 1)
+  await r.stop()
+  assert.equal((await spool(s.folder, 'retry', '--json')).stdout, '{"retried":1}\n')
+  assert.equal((await spoolList(s.folder, '--pending')).length, 1)
+  assert.equal((await spool(s.folder, 'list', '--failed')).stdout, 'nothing\n')
+  const again = await s.start()
+  await again.process.waitFor(/the spool holds 1 waiting and 0 failed jobs/)
+  await spoolEmpty(s.folder)
+  assert.deepEqual(s.notes().slice(4), ['msg_1 1', 'msg_2 1'])
+  for (const [args, status, why] of [
+    [['show', 'msg_1', '--spool', s.folder], 1, /there is no job msg_1/],
+    [['retry', 'msg_1', '--spool', s.folder], 1, /there is no failed job msg_1/],
+    [['list', '--spool', '/nonexistent'], 3, /there is no spool in/],
+    [['list'], 2, /name the folder/],
+    [['drop', '--spool', s.folder], 2, /say what to do/],
+  ]) {
+    const told = await run(['spool', ...args])
+    assert.equal(told.status, status, `${args}: ${told.stderr}`)
+    assert.match(told.stderr, why)
+  }
+})
+
+test('SIGTERM: the running script comes to its end, the rest stays in the spool and runs after the restart', async t => {
+  const s = spooling(t, GATE, { args: ['--jobs', '1'] })
+  const r = await s.start()
+  for (let i = 0; i < 3; i++) await numbered(r, i)
+  await until('the first has begun', () => s.notes().length === 1)
+  const ended = r.stop()
+  await r.process.waitFor(/terminated: stopping/)
+  s.touch('go')
+  assert.deepEqual(await ended, { code: 0, signal: null })
+  assert.deepEqual((await spoolList(s.folder)).map(job => job.delivery), ['msg_1', 'msg_2'])
+  await s.start()
+  await spoolEmpty(s.folder)
+  assert.deepEqual(s.notes(), ['msg_0 1', 'msg_1 1', 'msg_2 1'])
+})
+
+test('--end-scripts: the script that was ended runs again after the restart, and its attempt does not count', async t => {
+  const s = spooling(t, GATE, { args: ['--retry', '0', '--end-scripts'] })
+  const r = await s.start()
+  await numbered(r, 0)
+  await until('it has begun', () => s.notes().length === 1)
+  assert.deepEqual(await r.stop(), { code: 0, signal: null })
+  s.touch('go')
+  await s.start()
+  await spoolEmpty(s.folder)
+  assert.deepEqual(s.notes(), ['msg_0 1', 'msg_0 1'])
+})
+
+test('--serial with a spool: the events of an object wait for the one that is tried again', async t => {
+  const s = spooling(t, '[ "$XO_DELIVERY_ID" != msg_0 ] || [ "$XO_ATTEMPT" = 3 ]', { args: ['--serial', '--retry-wait', '50ms'] })
+  const r = await s.start()
+  for (const [i, id] of ['a', 'a', 'b', 'a'].entries()) await numbered(r, i, { params: { id } })
+  await spoolEmpty(s.folder)
+  assert.deepEqual(s.notes().filter(note => note !== 'msg_2 1'), ['msg_0 1', 'msg_0 2', 'msg_0 3', 'msg_1 1', 'msg_3 1'])
+  assert.ok(s.notes().indexOf('msg_2 1') < s.notes().indexOf('msg_1 1'), 'another object does not wait')
+})
+
+test('--wait with a spool: the answer is the outcome, and what failed is tried again by itself', async t => {
+  const s = spooling(t, 'echo attempt "$XO_ATTEMPT"; [ -e go ]', { args: ['--wait', '--retry', '20', '--retry-wait', '40ms'] })
+  const r = await s.start()
+  const failed = await numbered(r, 0)
+  assert.equal(failed.status, 500)
+  assert.deepEqual([failed.json.error, failed.json.output, failed.json.spooled], ['default-post.sh: exit status 1', ['attempt 1'], true])
+  const early = await numbered(r, 0)
+  assert.equal(early.status, 503)
+  assert.match(early.json.error, /still being worked on/)
+  s.touch('go')
+  await spoolEmpty(s.folder)
+  assert.deepEqual((await numbered(r, 0)).json, { ok: true, delivery: 'msg_0', again: true })
+  assert.equal((await numbered(r, 1)).status, 200)
+  assert.deepEqual(await spoolList(s.folder), [])
+})
+
+test('--wait with a spool, stopped while requests wait: each is answered, and kept', async t => {
+  const s = spooling(t, GATE, { args: ['--wait', '--jobs', '1'] })
+  const r = await s.start()
+  const answers = [0, 1, 2].map(i => numbered(r, i))
+  await until('all stored', async () => (await spoolList(s.folder).catch(() => [])).length === 3 && s.notes().length === 1)
+  const ended = r.stop()
+  await r.process.waitFor(/terminated: stopping/)
+  s.touch('go')
+  assert.deepEqual((await Promise.all(answers)).map(({ status }) => status).sort(), [200, 503, 503])
+  assert.deepEqual(await ended, { code: 0, signal: null })
+  assert.equal((await spoolList(s.folder)).length, 2)
+})
+
+test('--forward with a spool: a target that is down gets it later', async t => {
+  const target = await httpTarget(t)
+  const { port } = target
+  await target.close()
+  const folder = join(tempFolder(t), 'spool')
+  const r = await listen(t, ['--no-scripts', '--spool', folder, '--retry-wait', '50ms', '--forward', `http://127.0.0.1:${port}/`])
+  assert.equal((await send(t, r.url, [event('vm.start')])).delivered, 1)
+  await r.line('a failed attempt', line => line.ok === false)
+  await r.stop('SIGKILL')
+  const back = await httpTarget(t, undefined, { port })
+  await listen(t, ['--no-scripts', '--spool', folder, '--forward', back.url])
+  assert.equal((await back.next()).json.method, 'vm.start')
+  await spoolEmpty(folder)
+})
+
+test('a spool that cannot be used is said at the start', async t => {
+  const file = join(tempFolder(t), 'file')
+  writeFileSync(file, 'x')
+  const damaged = tempFolder(t)
+  writeFileSync(join(damaged, 'spool.db'), 'no database, '.repeat(1000))
+  for (const folder of [file, '/proc/nowhere/spool', damaged]) {
+    const { status, stderr } = await run(['listen', '--port', '0', '--no-scripts', '--spool', folder], { limitMs: 8000 })
+    assert.equal(status, 3, stderr)
+    assert.match(stderr, new RegExp(`the spool ${folder} can't be opened: `))
+  }
+})
+
+test('a full disk: 503 with a time to come back, and it goes on when there is room', async t => {
+  const s = spooling(t)
+  // Files may not grow: to the program that is a disk that refuses.
+  const r = await s.start([], { wrap: ['bash', '-c', 'trap "" XFSZ; exec "$@"', 'sh'] })
+  const limit = async size => assert.equal((await run(['--pid', String(r.process.pid), `--fsize=${size}`], { command: 'prlimit' })).status, 0)
+  assert.equal((await numbered(r, 'first')).status, 202)
+  await limit('300000:')
+  const pad = 'x'.repeat(50_000)
+  const answers = []
+  while (answers.at(-1)?.status !== 503 && answers.length < 50) answers.push(await numbered(r, answers.length, { pad }))
+  const last = answers.at(-1)
+  assert.equal(last.status, 503, 'the disk refused')
+  assert.match(last.json.error, /can't be stored: .*try again later/)
+  assert.equal(last.headers['retry-after'], '10')
+  await r.process.waitFor(/the spool .* can't be written: .*; requests are answered 503 until it can/)
+  await limit('unlimited:')
+  assert.equal((await numbered(r, answers.length - 1, { pad })).status, 202, 'the same request, sent again')
+  await r.process.waitFor(/the spool .* can be written again/)
+  await spoolEmpty(s.folder)
+  const ran = new Set(s.notes().map(note => note.split(' ')[0]))
+  assert.deepEqual(answers.map((_, i) => `msg_${i}`).filter(id => !ran.has(id)), [], 'all that was answered 202 has run')
+})
