@@ -30,6 +30,25 @@ void checker_done(checker *c)
 
 /* ---- mistakes ---- */
 
+/* Cuts a text that is too long for people, at a character's beginning; takes it, returns it or NULL without memory. */
+static char *shortened(char *text)
+{
+  static const char more[] = "…";
+  size_t len = strlen(text);
+  if (len <= FOUND_BYTES_MAX)
+    return text;
+  len = FOUND_BYTES_MAX;
+  while (len > 0 && ((unsigned char)text[len] & 0xc0) == 0x80)
+    len--;
+  char *longer = realloc(text, len + sizeof more); /* the mark may need more room than what it replaces */
+  if (!longer) {
+    free(text);
+    return NULL;
+  }
+  memcpy(longer + len, more, sizeof more);
+  return longer;
+}
+
 /* "https://name:password@host" → "https://…@host": what is wrong with a URL can be said without its credentials. */
 static void hide_credentials(char *text)
 {
@@ -59,14 +78,7 @@ static char *found_text(const checker *c, const json_t *found)
   if (!text)
     return NULL;
   hide_credentials(text);
-  size_t len = strlen(text);
-  if (len > FOUND_BYTES_MAX) {
-    len = FOUND_BYTES_MAX;
-    while (len > 0 && ((unsigned char)text[len] & 0xc0) == 0x80)
-      len--;
-    memcpy(text + len, "…", strlen("…") + 1);
-  }
-  return text;
+  return shortened(text);
 }
 
 static void note(checker *c, const json_t *found, bool warning, const char *message)
