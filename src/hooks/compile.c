@@ -268,6 +268,11 @@ static void warn_repeated(checker *c, const xh_hooks *hooks)
 static json_t *parse(checker *c, xh_str config)
 {
   json_error_t error;
+  const char *nul = config.len ? memchr(config.ptr, '\0', config.len) : NULL;
+  if (nul) { /* jansson takes one for the end of the text, and what follows would be ignored */
+    check_fail(c, NULL, "holds a NUL byte, at byte %zu; it must be JSON text in UTF-8", (size_t)(nul - config.ptr) + 1);
+    return NULL;
+  }
   json_t *document = json_loadb(config.ptr, config.len, JSON_REJECT_DUPLICATES, &error);
   if (document)
     return document;
