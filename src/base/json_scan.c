@@ -3,7 +3,7 @@
 #include "base/err.h"
 #include "base/utf8.h"
 
-#include <math.h>
+#include <errno.h>
 #include <stdlib.h>
 
 typedef struct scan {
@@ -484,7 +484,10 @@ bool xh_json_i64(xh_str number, int64_t *ret_n)
   memcpy(digits, number.ptr, number.len);
   digits[number.len] = '\0';
   char *end;
+  errno = 0;
   long long n = strtoll(digits, &end, 10);
+  if (*end == '\0' && errno == ERANGE)
+    return false;
   if (*end != '\0') {
     double d = strtod(digits, NULL);
     if (!(d > -9.2e18 && d < 9.2e18))
