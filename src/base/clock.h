@@ -18,7 +18,8 @@ enum { XH_ISO_SIZE = 32 };
 void xh_iso_time(int64_t wall_ms, char out[XH_ISO_SIZE]);
 
 /* Reads ISO 8601 ("2026-11-23", "2026-11-23T08:15", with seconds, fraction, Z or +hh:mm; UTC without a zone),
- * epoch milliseconds, or an age such as "90s", "15m", "2h", "7d" before `now_ms`. Returns 0 or XH_EINVAL. */
+ * epoch milliseconds, or an age such as "90s", "15m", "2h", "7d" before `now_ms`. Returns 0, or XH_EINVAL for anything else, for a
+ * day that does not exist and for years outside 0 to 9999. */
 int xh_time_parse(const char *text, int64_t now_ms, int64_t *ret_ms);
 
 /* Reads "500ms", "10s", "5m", "2h", "7d" or a bare number of seconds. Returns 0 or XH_EINVAL. */
