@@ -14,6 +14,9 @@ function(xh_flags target)
     target_compile_options(${target} PRIVATE -fsanitize=${XH_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
     target_link_options(${target} PUBLIC -fsanitize=${XH_SANITIZE})
   endif()
+  if(XH_FUZZ)
+    target_compile_options(${target} PRIVATE -fsanitize=fuzzer-no-link) # what libFuzzer steers by
+  endif()
   if(XH_HARDEN)
     target_compile_options(${target} PRIVATE -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3
       -fstack-protector-strong -fstack-clash-protection)
