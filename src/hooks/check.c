@@ -49,19 +49,22 @@ static char *shortened(char *text)
   return longer;
 }
 
-/* "https://name:password@host" → "https://…@host": what is wrong with a URL can be said without its credentials. */
+/*
+ * "https://name:password@host" → "https://…@host": what is wrong with a URL can be said without its credentials. They end with the last @, as
+ * libcurl reads it, and begin behind :// or, in a URL that lacks it, at the beginning. A plain mail address has no colon and stays.
+ */
 static void hide_credentials(char *text)
 {
-  char *from = strstr(text, "//");
-  char *to = from ? strchr(from, '@') : NULL;
+  char *to = strrchr(text, '@'), *scheme = strstr(text, "://");
   if (!to)
     return;
-  from += 2;
+  char *from = scheme && scheme < to ? scheme + 3 : text + (*text == '"');
+  if (!memchr(from, ':', (size_t)(to - from)))
+    return;
   size_t gap = (size_t)(to - from);
-  if (gap >= 3) {
-    memcpy(from, "***", 3);
-    memmove(from + 3, to, strlen(to) + 1);
-  }
+  size_t stars = gap < 3 ? gap : 3;
+  memset(from, '*', stars);
+  memmove(from + stars, to, strlen(to) + 1);
 }
 
 static char *found_text(const checker *c, const json_t *found)
