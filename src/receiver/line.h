@@ -16,7 +16,7 @@ typedef struct xh_line_style {
 enum {
   XH_LINE_VALUE_TEXT_BYTES = 240,       /* of params and of the result on a terminal */
   XH_LINE_VALUE_JSON_BYTES = 32 * 1024, /* larger ones become {"omittedBytes":N} */
-  XH_LINE_CAP_BYTES = 160 * 1024
+  XH_LINE_CAP_BYTES = 256 * 1024        /* six such values, and the rest */
 };
 
 /* An event, as "TIME [METHOD|TYPE] PARAMS → RESULT", or what a card says. `delivery` may be empty; `again` marks one that came before. */

@@ -1,6 +1,7 @@
 #include "receiver/message.h"
 
 #include "base/err.h"
+#include "base/utf8.h"
 
 #include <stdio.h>
 
@@ -118,6 +119,16 @@ static void walk(xh_str value, const xh_message *message, int depth, size_t cap_
   }
 }
 
+/* The cap may have cut a character in two: its first bytes go too. */
+static void drop_half_character(xh_buf *out, size_t start)
+{
+  size_t at = out->len;
+  while (at > start && ((unsigned char)out->ptr[at - 1] & 0xc0) == 0x80)
+    at--;
+  if (at > start && xh_utf8_width(out->ptr + at - 1, out->len - at + 1) == 0)
+    out->len = at - 1;
+}
+
 void xh_message_words(const xh_message *message, size_t cap_bytes, xh_buf *out)
 {
   size_t start = out->len;
@@ -126,7 +137,5 @@ void xh_message_words(const xh_message *message, size_t cap_bytes, xh_buf *out)
     append_words(text, cap_bytes, start, out); /* the blocks say the same again */
   else
     walk(message->json, message, 0, cap_bytes, start, out);
-  if (out->len - start >= cap_bytes)
-    while (out->len > start && ((unsigned char)out->ptr[out->len - 1] & 0xc0) == 0x80)
-      out->len--;
+  drop_half_character(out, start);
 }

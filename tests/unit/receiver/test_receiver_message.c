@@ -1,5 +1,6 @@
 /* What bodies are, and the lines that show them. */
 #include "base/err.h"
+#include "base/utf8.h"
 #include "receiver/line.h"
 #include "receiver/message.h"
 
@@ -106,6 +107,44 @@ static void large_values_are_cut_for_people_and_left_out_for_programs(void **sta
   xh_buf_done(&line);
 }
 
+static void the_widest_event_and_card_are_whole_lines(void **state)
+{
+  (void)state;
+  enum { VALUE_BYTES = XH_LINE_VALUE_JSON_BYTES };
+  static const char *const names[] = {"callId", "userName", "params", "duration", "result", "error"};
+  xh_buf body, line;
+  xh_message message;
+  xh_buf_init(&body, 1 << 20);
+  xh_buf_init(&line, XH_LINE_CAP_BYTES);
+  xh_buf_z(&body, "{\"method\":\"a.b\",\"type\":\"post\"");
+  for (size_t i = 0; i < 6; i++) {
+    xh_buf_printf(&body, ",\"%s\":\"", names[i]);
+    for (int n = 0; n < VALUE_BYTES - 2; n++)
+      xh_buf_char(&body, 'x');
+    xh_buf_char(&body, '"');
+  }
+  xh_buf_char(&body, '}');
+  assert_int_equal(xh_message_parse(xh_buf_span(&body), &message, NULL), 0);
+  xh_line_message((xh_line_style){true, false}, &message, XH_STR("msg_1"), false, 0, &line);
+  assert_int_equal(xh_buf_error(&line), 0);
+  assert_int_equal(xh_json_validate(xh_buf_span(&line), NULL), 0);
+  assert_int_equal(line.ptr[line.len - 1], '\n');
+  for (int shift = 0; shift < 3; shift++) { /* the cap falls on each byte of a character */
+    xh_buf_clear(&body);
+    xh_buf_clear(&line);
+    xh_buf_printf(&body, "{\"text\":\"%.*s", shift, "xx");
+    for (int n = 0; n < 400; n++)
+      xh_buf_z(&body, "€");
+    xh_buf_z(&body, "\"}");
+    assert_int_equal(xh_message_parse(xh_buf_span(&body), &message, NULL), 0);
+    xh_line_message((xh_line_style){false, false}, &message, XH_STR(""), false, 0, &line);
+    for (size_t at = 0, width; at < line.len; at += width)
+      assert_true((width = xh_utf8_width(line.ptr + at, line.len - at)) > 0);
+  }
+  xh_buf_done(&body);
+  xh_buf_done(&line);
+}
+
 static void no_line_can_be_forged(void **state)
 {
   (void)state;
@@ -127,6 +166,7 @@ int main(void)
       cmocka_unit_test(a_cloudevent_is_opened),
       cmocka_unit_test(what_is_neither_is_named),
       cmocka_unit_test(large_values_are_cut_for_people_and_left_out_for_programs),
+      cmocka_unit_test(the_widest_event_and_card_are_whole_lines),
       cmocka_unit_test(no_line_can_be_forged),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
