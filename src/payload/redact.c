@@ -91,7 +91,7 @@ static secrecy judge_key(const walk *w, xh_str quoted)
     return judge_plain_key(w, (xh_str){quoted.ptr + 1, quoted.len - 2});
   xh_buf plain;
   xh_buf_init(&plain, 64 * 1024);
-  secrecy found = xh_json_decode(quoted, &plain) == 0 ? judge_plain_key(w, xh_buf_span(&plain)) : OPEN;
+  secrecy found = xh_json_decode(quoted, &plain) == 0 ? judge_plain_key(w, xh_buf_span(&plain)) : SECRET_ALL; /* rather too much */
   xh_buf_done(&plain);
   return found;
 }
@@ -122,7 +122,7 @@ static void take_string(walk *w)
   if (w->expect_key) {
     xh_str key = {from, (size_t)(to - from)};
     if (w->depth == 1)
-      w->in_result = xh_str_eqz(key, "\"result\"");
+      w->in_result = xh_json_key_eq((xh_str){key.ptr + 1, key.len - 2}, XH_STR("result"));
     w->member = judge_key(w, key);
     if (w->depth == 1 && w->token_result && w->in_result)
       w->member = SECRET_TEXT; /* token.create returns the token itself */

@@ -86,6 +86,8 @@ static void credentials_are_masked_and_the_rest_keeps_its_bytes(void **state)
          POST("\"result\":{\"p\\u0061ssword\":\"* obfuscated *\",\"tokens\":[\"* obfuscated *\",[\"* obfuscated *\"],{\"c\":\"d\"}],"
               "\"tokenAge\":3,\"password\":\"* obfuscated *\"}"));
   expect("json", "{\"maskSecrets\":false}", POST("\"result\":{\"password\":\"x\"}"), POST("\"result\":{\"password\":\"x\"}"));
+  expect("json", "{}", "{\"method\":\"token.create\",\"type\":\"post\",\"resul\\u0074\":\"EXAMPLE-TOKEN\"}",
+         "{\"method\":\"token.create\",\"type\":\"post\",\"resul\\u0074\":\"* obfuscated *\"}");
   /* What only looks like it. */
   expect("json", "{}", POST("\"result\":{\"hasPassword\":true,\"text\":\"\\\"password\\\":\\\"x\\\"\",\"password\":\"\",\"secret\":null}"),
          POST("\"result\":{\"hasPassword\":true,\"text\":\"\\\"password\\\":\\\"x\\\"\",\"password\":\"\",\"secret\":null}"));
