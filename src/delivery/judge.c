@@ -112,7 +112,7 @@ static void shown_url(const char *url, char *out, size_t size)
   const char *scheme_end = strstr(url, "://");
   const char *host = scheme_end ? scheme_end + 3 : url;
   size_t host_len = strcspn(host, "/?#");
-  const char *at = memchr(host, '@', host_len);
+  const char *at = memrchr(host, '@', host_len); /* the last one, as curl reads it: a password may hold others */
   const char *from = at ? at + 1 : host;
   snprintf(out, size, "%.*s%.*s", (int)(host - url), url, (int)strcspn(from, "?#"), from);
 }

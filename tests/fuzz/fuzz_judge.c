@@ -43,8 +43,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
   for (char *at; (at = strstr(error, "hunter2")) != NULL;) /* curl's words hold no secrets of ours */
     *at = '-';
   r.error = error;
-  snprintf(url, sizeof url, "https://user:hunter2@%.*s", (int)(rest.len < 1024 ? rest.len : 1024), rest.ptr);
-  if (!strstr(url + 20, "hunter2"))
+  snprintf(url, sizeof url, "https://user:p@hunter2@%.*s", (int)(rest.len < 1024 ? rest.len : 1024), rest.ptr);
+  if (!strstr(url + 22, "hunter2"))
     r.redirect_url = flags & 64 ? url : NULL;
   xh_attempt record = {0};
   bool down = false;
