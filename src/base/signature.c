@@ -9,14 +9,27 @@
 
 static const char VERSION_PREFIX[] = "v1,";
 
+/* EVP_DecodeBlock skips white space at both ends and takes padding anywhere; a mistyped secret would become another one. */
+static bool is_base64(xh_str text)
+{
+  for (size_t i = 0; i < text.len; i++) {
+    char c = text.ptr[i];
+    bool fits = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '+' || c == '/';
+    if (!fits)
+      return false;
+  }
+  return true;
+}
+
 /* EVP_DecodeBlock counts the padding as zero bytes; this gives the true length. XH_EINVAL unless it is padded base64. */
 static int decode_base64(xh_str text, unsigned char *out, size_t room, size_t *ret_len)
 {
   char padded[XH_SECRET_BYTES_MAX * 4 / 3 + 8];
-  while (text.len > 0 && text.ptr[text.len - 1] == '=')
+  size_t given = 0;
+  for (; given < 3 && text.len > 0 && text.ptr[text.len - 1] == '='; given++)
     text.len--;
   size_t padding = (4 - text.len % 4) % 4;
-  if (padding == 3 || text.len + padding >= sizeof padded || (text.len + padding) / 4 * 3 > room + 2)
+  if (padding == 3 || (given > 0 && given != padding) || !is_base64(text) || text.len + padding >= sizeof padded || (text.len + padding) / 4 * 3 > room + 2)
     return XH_EINVAL;
   memcpy(padded, text.ptr, text.len);
   memset(padded + text.len, '=', padding);
