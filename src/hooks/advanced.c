@@ -496,8 +496,12 @@ static void put_password(checker *c, xh_hook *hook, const char *password)
     check_fail(c, NULL, "has a \"proxyPassword\", but its \"proxy\" names no user (\"http://user@proxy:3128\")");
   } else if (curl_url_set(url, CURLUPART_PASSWORD, password, CURLU_URLENCODE) == CURLUE_OK &&
              curl_url_get(url, CURLUPART_URL, &whole, CURLU_NON_SUPPORT_SCHEME) == CURLUE_OK) {
-    free(hook->proxy);
-    hook->proxy = strdup(whole);
+    char *with_password = strdup(whole);
+    c->no_memory |= !with_password; /* never without: that would go another way than the one that is asked for */
+    if (with_password) {
+      free(hook->proxy);
+      hook->proxy = with_password;
+    }
   } else {
     c->no_memory = true;
   }
