@@ -211,6 +211,46 @@ static void all_mistakes_come_at_once_and_secrets_stay_hidden(void **state)
   xh_mistakes_done(&mistakes);
 }
 
+/* What is said of a URL that can't be used, and of a text of each length around the cut. */
+static void found_texts_hide_credentials_and_are_cut(void **state)
+{
+  (void)state;
+  static const char *const urls[][2] = {{"http://joe:hunter2@ho st/", "\"http://***@ho st/\""},
+                                        {"http://joe:p@hunter2@ho st/", "\"http://***@ho st/\""},
+                                        {"http:/joe:hunter2@ho st/", "\"***@ho st/\""},
+                                        {"joe:hunter2@ho st", "\"***@ho st\""},
+                                        {"ht tp://a@h/", "\"ht tp://a@h/\""}};
+  char config[512];
+  xh_hooks *hooks;
+  xh_mistakes mistakes;
+  for (size_t i = 0; i < sizeof urls / sizeof *urls; i++) {
+    snprintf(config, sizeof config, "{\"hooks\":[{\"method\":\"*\",\"type\":\"pre\",\"url\":\"%s\",\"format\":\"json\"}]}", urls[i][0]);
+    assert_int_equal(xh_hooks_compile(xh_str_z(config), true, &hooks, &mistakes), XH_ECONFIG);
+    assert_int_equal(mistakes.count, 1);
+    assert_string_equal(mistakes.items[0].found, urls[i][1]);
+    xh_mistakes_done(&mistakes);
+  }
+  for (int len = 70; len < 100; len++) {
+    char type[128] = "";
+    memset(type, 'x', (size_t)len);
+    memcpy(type + 76, "é€", 5);
+    snprintf(config, sizeof config, "{\"hooks\":[{\"method\":\"*\",\"type\":\"%s\",\"url\":\"http://h/\",\"format\":\"json\"}]}", type);
+    assert_int_equal(xh_hooks_compile(xh_str_z(config), true, &hooks, &mistakes), XH_ECONFIG);
+    assert_true(strlen(mistakes.items[0].found) <= 80 + strlen("…"));
+    xh_mistakes_done(&mistakes);
+  }
+}
+
+static void a_nul_byte_is_a_mistake(void **state)
+{
+  (void)state;
+  xh_hooks *hooks;
+  xh_mistakes mistakes;
+  assert_int_equal(xh_hooks_compile(XH_STR("{\"hooks\":[]}\0 and more"), false, &hooks, &mistakes), XH_ECONFIG);
+  assert_non_null(strstr(mistakes.items[0].message, "byte 13"));
+  xh_mistakes_done(&mistakes);
+}
+
 static void a_nearly_right_method_is_named(void **state)
 {
   (void)state;
@@ -256,6 +296,8 @@ int main(void)
       cmocka_unit_test(urls_are_shown_without_their_secrets),
       cmocka_unit_test(each_mistake_has_its_pointer_and_its_words),
       cmocka_unit_test(all_mistakes_come_at_once_and_secrets_stay_hidden),
+      cmocka_unit_test(found_texts_hide_credentials_and_are_cut),
+      cmocka_unit_test(a_nul_byte_is_a_mistake),
       cmocka_unit_test(a_nearly_right_method_is_named),
       cmocka_unit_test(the_schema_names_what_the_compiler_reads),
   };
