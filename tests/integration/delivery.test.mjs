@@ -154,7 +154,7 @@ test('a target that is down is held, probed, logged once each way, and nothing i
   const s = await serve(t, [hook('*', 'post', `http://127.0.0.1:${port}/`)])
   const source = await s.source()
   for (let id = 1; id <= 40; id++) source.send({ id, event: event('vm.start', 'post', { callId: `c${id}` }) })
-  await until('it is held', async () => (await s.json('stats')).targets[0].held)
+  await until('it is held', async () => (await s.json('stats')).targets[0]?.held)
   const back = await httpTarget(t, undefined, { port })
   await back.count(40)
   const delivered = await s.settled('delivered', 40)
