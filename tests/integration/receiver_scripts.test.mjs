@@ -24,15 +24,16 @@ test('the order of the look-up', async t => {
     'barred-post.sh!': SAY,
   })
   const r = await listen(t, ['--scripts', scripts, '--verbose', '--wait'])
-  const ran = async (method, type = 'post') => {
+  const ran = async (method, type = 'post', count = 1) => {
     const before = outcomes(r).length
     const { status } = await r.post(event(method, type))
+    await r.process.waitUntil('its lines are printed', () => outcomes(r).length >= before + count)
     return [status, ...outcomes(r).slice(before).map(line => line.script)]
   }
   assert.deepEqual(await ran('vm.start'), [200, 'vm.start-post.sh'])
   assert.deepEqual(await ran('vm.stop'), [200, 'vm.stop-post.py'])
   assert.deepEqual(await ran('vm.copy'), [200, 'vm.copy-post'])
-  assert.deepEqual(await ran('vm.clone'), [200, 'vm.clone-post.d/01-dhcp', 'vm.clone-post.d/02-cmdb', 'vm.clone-post.d/10-last.sh'])
+  assert.deepEqual(await ran('vm.clone', 'post', 3), [200, 'vm.clone-post.d/01-dhcp', 'vm.clone-post.d/02-cmdb', 'vm.clone-post.d/10-last.sh'])
   assert.deepEqual(await ran('vm.reset', 'pre'), [200, 'vm.reset-pre.sh'])
   assert.deepEqual(await ran('vm.reset'), [200, 'default-post.sh'])
   assert.deepEqual(await ran('vm.start', 'pre'), [200, 'default-pre.d/1'])
