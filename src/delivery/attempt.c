@@ -26,30 +26,23 @@ struct xh_attempt_run {
   char webhook_id[WEBHOOK_ID_SIZE];
 };
 
-/* Appends a line as it is; without memory the list stays as it was. */
-static struct curl_slist *add_raw(struct curl_slist *list, const char *line)
-{
-  struct curl_slist *longer = curl_slist_append(list, line);
-  return longer ? longer : list;
-}
+/* The lines of a request's head: libcurl's list and its texts in one block of memory. */
+typedef struct header_list {
+  struct curl_slist *first, *next_node;
+  char *at;
+} header_list;
 
-static struct curl_slist *add(struct curl_slist *list, const char *name, const char *value)
+/* A header without a value is written with a semicolon, libcurl's way ("CURLOPT_HTTPHEADER"). */
+static void add(header_list *list, const char *name, const char *value)
 {
-  char line[1024];
-  int len = snprintf(line, sizeof line, "%s: %s", name, value);
-  char *text = line;
-  if (len >= (int)sizeof line) {
-    text = malloc((size_t)len + 1);
-    if (!text)
-      return list;
-    snprintf(text, (size_t)len + 1, "%s: %s", name, value);
-  } else if (!*value) {
-    snprintf(line, sizeof line, "%s;", name); /* curl's way to write an empty header */
-  }
-  list = add_raw(list, text);
-  if (text != line)
-    free(text);
-  return list;
+  struct curl_slist *node = list->next_node++;
+  node->data = list->at;
+  node->next = NULL;
+  if (node != list->first)
+    node[-1].next = node;
+  list->at = stpcpy(list->at, name);
+  list->at = stpcpy(list->at, *value ? ": " : ";");
+  list->at = stpcpy(list->at, value) + 1;
 }
 
 static bool hook_has_header(const xh_hook *hook, const char *name)
@@ -60,8 +53,10 @@ static bool hook_has_header(const xh_hook *hook, const char *name)
   return false;
 }
 
-/* Standard Webhooks' three headers; the signature only with a secret. */
-static struct curl_slist *add_webhook_headers(struct curl_slist *list, const xh_attempt_run *run)
+enum { OWN_HEADERS = 5, OWN_HEADER_BYTES = 512, HEADER_GLUE_BYTES = 3 };
+
+/* Standard Webhooks' three headers; the signature only with a secret. Returns 0, or an error of the signature: it is never left out. */
+static int add_webhook_headers(header_list *list, const xh_attempt_run *run)
 {
   int64_t now_s = xh_wall_ms() / 1000;
   char number[24];
@@ -69,26 +64,42 @@ static struct curl_slist *add_webhook_headers(struct curl_slist *list, const xh_
   snprintf(number, sizeof number, "%lld", (long long)now_s);
   for (size_t i = 0; i < run->hook->secret_count; i++) {
     char one[XH_SIGNATURE_SIZE];
-    if (xh_sign(&run->hook->secrets[i], xh_str_z(run->webhook_id), now_s, run->body, one) != 0)
-      continue;
+    int rc = xh_sign(&run->hook->secrets[i], xh_str_z(run->webhook_id), now_s, run->body, one);
+    if (rc)
+      return rc;
     size_t used = strlen(signatures);
     snprintf(signatures + used, sizeof signatures - used, "%s%s", used ? " " : "", one);
   }
-  list = add(list, "webhook-id", run->webhook_id);
-  list = add(list, "webhook-timestamp", number);
-  return *signatures ? add(list, "webhook-signature", signatures) : list;
+  add(list, "webhook-id", run->webhook_id);
+  add(list, "webhook-timestamp", number);
+  if (*signatures)
+    add(list, "webhook-signature", signatures);
+  return 0;
 }
 
+/* To free(); NULL without memory. */
 static struct curl_slist *headers_of(const xh_attempt_run *run)
 {
-  struct curl_slist *list = NULL;
-  if (run->foreign || !hook_has_header(run->hook, "Content-Type"))
-    list = add(list, "Content-Type", run->content_type);
-  list = add_raw(list, "Expect:"); /* no 100-continue: a round trip more, and targets that hang */
-  list = add_webhook_headers(list, run);
-  for (size_t i = 0; !run->foreign && i < run->hook->header_count; i++)
-    list = add(list, run->hook->headers[i].name, run->hook->headers[i].value);
-  return list;
+  const xh_hook *hook = run->hook;
+  size_t count = run->foreign ? 0 : hook->header_count, bytes = OWN_HEADER_BYTES;
+  for (size_t i = 0; i < count; i++)
+    bytes += strlen(hook->headers[i].name) + strlen(hook->headers[i].value) + HEADER_GLUE_BYTES;
+  struct curl_slist *nodes = malloc((OWN_HEADERS + count) * sizeof *nodes + bytes);
+  if (!nodes)
+    return NULL;
+  header_list list = {.first = nodes, .next_node = nodes, .at = (char *)(nodes + OWN_HEADERS + count)};
+  if (run->foreign || !hook_has_header(hook, "Content-Type"))
+    add(&list, "Content-Type", run->content_type);
+  struct curl_slist *expect = list.next_node;
+  add(&list, "Expect", "");
+  expect->data[strlen("Expect")] = ':'; /* not sent at all: a 100-continue is a round trip more, and targets hang on it */
+  if (add_webhook_headers(&list, run) != 0) {
+    free(nodes);
+    return NULL;
+  }
+  for (size_t i = 0; i < count; i++)
+    add(&list, hook->headers[i].name, hook->headers[i].value);
+  return nodes;
 }
 
 static void on_response(void *arg, const xh_response *response);
@@ -107,6 +118,8 @@ static int send_request(xh_attempt_run *run)
                         .timeout_ms = time_left_ms(run),
                         .tls = run->foreign ? NULL : &run->hook->tls,
                         .proxy = run->hook->proxy};
+  if (!request.headers)
+    return XH_ENOMEM;
   return xh_transport_send(run->transport, &request, on_response, run, &run->exchange);
 }
 

@@ -184,7 +184,11 @@ static void on_outcome(void *arg, xh_outcome *outcome)
   release_followers(j);
   bool burnt = judge_target(t, outcome);
   xh_settlement settlement = {
-      .delivery_id = j->delivery->id, .target_id = t->id, .has_attempt = true, .attempt = outcome->record};
+      .delivery_id = j->delivery->id,
+      .target_id = t->id,
+      .has_attempt = true,
+      .first_attempt = j->delivery->next_attempt_ms == 0,
+      .attempt = outcome->record};
   decide(j, outcome, burnt, &settlement);
   if (outcome->result == XH_RESULT_GONE)
     stop_hook(j);

@@ -1,13 +1,11 @@
 #include "delivery/transport.h"
 
 #include "base/err.h"
-#include "base/log.h"
+#include "delivery/sockets.h"
 #include "delivery/tls.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 enum { ANSWER_KEPT_BYTES = 4096, IDLE_HANDLES_MAX = 64, CURL_BUFFER_BYTES = 16384 };
 
@@ -33,7 +31,7 @@ struct xh_transport {
   xh_exchange *running;
   xh_exchange *idle;
   size_t idle_count;
-  size_t open_polls; /* uv_poll_t not yet closed */
+  sockets sockets;
   bool timer_closed;
   bool closing;
   bool collecting;
@@ -42,12 +40,6 @@ struct xh_transport {
   void (*closed)(void *arg);
   void *closed_arg;
 };
-
-typedef struct poll_handle {
-  uv_poll_t poll;
-  xh_transport *transport;
-  curl_socket_t fd;
-} poll_handle;
 
 /* ---- libcurl's callbacks ---- */
 
@@ -91,75 +83,25 @@ static curl_socket_t on_open_socket(void *arg, curlsocktype purpose, struct curl
     x->refused_address = metadata;
     return CURL_SOCKET_BAD;
   }
-  return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+  return sockets_open(&x->transport->sockets, address);
 }
 
 static void collect(xh_transport *t);
+static void maybe_closed(void *transport);
 
-static void on_poll(uv_poll_t *poll, int status, int events)
+static void on_ready(void *arg, curl_socket_t fd, int select_flags)
 {
-  poll_handle *handle = poll->data;
-  xh_transport *t = handle->transport;
-  int flags = 0;
-  if (status < 0)
-    flags = CURL_CSELECT_ERR;
-  if (events & UV_READABLE)
-    flags |= CURL_CSELECT_IN;
-  if (events & UV_WRITABLE)
-    flags |= CURL_CSELECT_OUT;
+  xh_transport *t = arg;
   int running;
-  curl_multi_socket_action(t->multi, handle->fd, flags, &running);
+  curl_multi_socket_action(t->multi, fd, select_flags, &running);
   collect(t);
-}
-
-static void maybe_closed(xh_transport *t);
-
-static void on_poll_closed(uv_handle_t *handle)
-{
-  poll_handle *h = handle->data;
-  xh_transport *t = h->transport;
-  free(h);
-  t->open_polls--;
-  maybe_closed(t);
-}
-
-static poll_handle *poll_new(xh_transport *t, curl_socket_t fd)
-{
-  poll_handle *handle = calloc(1, sizeof *handle);
-  if (!handle)
-    return NULL;
-  handle->transport = t;
-  handle->fd = fd;
-  if (uv_poll_init_socket(t->loop, &handle->poll, fd) != 0) {
-    free(handle);
-    return NULL;
-  }
-  handle->poll.data = handle;
-  t->open_polls++;
-  return handle;
 }
 
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *socket_arg)
 {
-  (void)easy;
   xh_transport *t = arg;
-  poll_handle *handle = socket_arg;
-  if (what == CURL_POLL_REMOVE) {
-    if (handle) {
-      curl_multi_assign(t->multi, fd, NULL);
-      uv_poll_stop(&handle->poll);
-      uv_close((uv_handle_t *)&handle->poll, on_poll_closed);
-    }
-    return 0;
-  }
-  if (!handle) {
-    handle = poll_new(t, fd);
-    if (!handle)
-      return -1;
-    curl_multi_assign(t->multi, fd, handle);
-  }
-  int events = (what != CURL_POLL_OUT ? UV_READABLE : 0) | (what != CURL_POLL_IN ? UV_WRITABLE : 0);
-  return uv_poll_start(&handle->poll, events, on_poll) == 0 ? 0 : -1;
+  (void)easy, (void)socket_arg;
+  return sockets_watch(&t->sockets, fd, what);
 }
 
 static void on_timeout(uv_timer_t *timer)
@@ -195,6 +137,8 @@ static void configure_easy(xh_exchange *x)
   curl_easy_setopt(easy, CURLOPT_HEADERDATA, x);
   curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
   curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, x);
+  curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, sockets_close);
+  curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, &x->transport->sockets);
   curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, x->error);
   curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
   curl_easy_setopt(easy, CURLOPT_PIPEWAIT, 1L);
@@ -237,7 +181,7 @@ static xh_exchange *take_exchange(xh_transport *t)
 static void free_exchange(xh_exchange *x)
 {
   curl_easy_cleanup(x->easy);
-  curl_slist_free_all(x->headers);
+  free(x->headers);
   free(x);
 }
 
@@ -251,7 +195,7 @@ static void give_back(xh_exchange *x)
     t->running = x->next;
   if (x->next)
     x->next->prev = x->prev;
-  curl_slist_free_all(x->headers);
+  free(x->headers);
   x->headers = NULL;
   x->done = NULL;
   if (t->idle_count >= IDLE_HANDLES_MAX) {
@@ -353,6 +297,7 @@ static void free_transport(xh_transport *t)
   for (size_t i = 0; i < t->allow_metadata_count; i++)
     free(t->allow_metadata[i]);
   free(t->allow_metadata);
+  sockets_done(&t->sockets);
   free(t);
 }
 
@@ -362,6 +307,8 @@ int xh_transport_new(uv_loop_t *loop, const xh_transport_options *options, xh_tr
   if (!t)
     return XH_ENOMEM;
   t->loop = loop;
+  t->sockets = (sockets){.ready = on_ready, .closed = maybe_closed, .arg = t};
+  sockets_init(&t->sockets, loop);
   t->allow_metadata = calloc(options->allow_metadata_count + 1, sizeof *t->allow_metadata);
   for (size_t i = 0; t->allow_metadata && i < options->allow_metadata_count; i++)
     if ((t->allow_metadata[i] = strdup(options->allow_metadata[i])) != NULL)
@@ -412,7 +359,7 @@ int xh_transport_send(xh_transport *transport, const xh_request *request, xh_res
 {
   xh_exchange *x = transport->closing ? NULL : take_exchange(transport);
   if (!x) {
-    curl_slist_free_all(request->headers);
+    free(request->headers);
     return XH_ENOMEM;
   }
   x->headers = request->headers;
@@ -435,9 +382,10 @@ void xh_transport_cancel(xh_exchange *exchange)
   give_back(exchange);
 }
 
-static void maybe_closed(xh_transport *t)
+static void maybe_closed(void *transport)
 {
-  if (!t->closing || !t->timer_closed || t->open_polls > 0)
+  xh_transport *t = transport;
+  if (!t->closing || !t->timer_closed || t->sockets.open_count > 0)
     return;
   void (*closed)(void *) = t->closed;
   void *arg = t->closed_arg;

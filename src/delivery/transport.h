@@ -33,7 +33,7 @@ typedef struct xh_transport_options {
 typedef struct xh_request {
   const char *url;
   xh_str body;
-  struct curl_slist *headers; /* taken, also on failure */
+  struct curl_slist *headers; /* list and texts in one block from malloc; taken, also on failure */
   int64_t timeout_ms;         /* in all; connecting has XH_CONNECT_TIMEOUT_MS of it at most */
   const xh_tls *tls;          /* borrowed; NULL: the system's certificates */
   const char *proxy;          /* borrowed; NULL: as the environment says; "": none */
