@@ -288,12 +288,21 @@ xh_json_type xh_json_typeof(xh_str value)
   }
 }
 
-static const char *string_end(const char *p, const char *end)
+const char *xh_json_string_end(const char *quote, const char *end)
 {
-  for (p++; p < end && *p != '"'; p++)
-    if (*p == '\\')
-      p++;
-  return p < end ? p + 1 : end;
+  const char *from = quote + 1;
+  for (const char *at = from; at < end;) {
+    const char *close = memchr(at, '"', (size_t)(end - at));
+    if (!close)
+      return end;
+    const char *p = close;
+    while (p > from && p[-1] == '\\')
+      p--;
+    if ((close - p) % 2 == 0)
+      return close + 1;
+    at = close + 1;
+  }
+  return end;
 }
 
 /* The end of the valid value that starts at `p`. */
@@ -303,7 +312,7 @@ static const char *value_end(const char *p, const char *end)
   do {
     char c = *p;
     if (c == '"') {
-      p = string_end(p, end);
+      p = xh_json_string_end(p, end);
     } else if (c == '{' || c == '[') {
       depth++;
       p++;
@@ -313,7 +322,7 @@ static const char *value_end(const char *p, const char *end)
     } else if (depth > 0) {
       p++;
     } else {
-      while (p < end && !strchr(",]} \n\r\t", *p))
+      while (p < end && *p != ',' && *p != ']' && *p != '}' && (unsigned char)*p > ' ')
         p++;
     }
   } while (depth > 0 && p < end);
@@ -336,7 +345,7 @@ bool xh_json_next(xh_json_iter *it, xh_str *ret_key, xh_str *ret_value)
   if (p >= it->end)
     return false;
   if (it->object) {
-    const char *after = string_end(p, it->end);
+    const char *after = xh_json_string_end(p, it->end);
     if (ret_key)
       *ret_key = (xh_str){p + 1, (size_t)(after - p) - 2};
     p = skip_space(after, it->end);

@@ -47,6 +47,9 @@ xh_json_type xh_json_typeof(xh_str value);
 /* Without white space around it. */
 xh_str xh_json_trim(xh_str text);
 
+/* One past the quote that ends the string whose opening quote is at `quote`. */
+const char *xh_json_string_end(const char *quote, const char *end);
+
 /* Walks the members of an object or the elements of an array. */
 typedef struct xh_json_iter {
   const char *at;

@@ -59,22 +59,6 @@ typedef struct walk {
   level levels[XH_JSON_DEPTH_MAX + 1];
 } walk;
 
-static const char *end_of_string(const char *quote, const char *end)
-{
-  const char *at = quote + 1;
-  for (;;) {
-    const char *close = memchr(at, '"', (size_t)(end - at));
-    if (!close)
-      return end;
-    size_t backslashes = 0;
-    while (close - backslashes > at && close[-1 - (ptrdiff_t)backslashes] == '\\')
-      backslashes++;
-    if (backslashes % 2 == 0)
-      return close + 1;
-    at = close + 1;
-  }
-}
-
 static secrecy judge_plain_key(const walk *w, xh_str key)
 {
   bool ends;
@@ -117,7 +101,7 @@ static void mask(walk *w, const char *from, const char *to)
 
 static void take_string(walk *w)
 {
-  const char *from = w->at, *to = end_of_string(from, w->end);
+  const char *from = w->at, *to = xh_json_string_end(from, w->end);
   w->at = to;
   if (w->expect_key) {
     xh_str key = {from, (size_t)(to - from)};
