@@ -30,15 +30,41 @@ void xh_blob_unref(xh_blob *blob)
     free(blob);
 }
 
+/* Puts a copy of `text` to `*at`, which moves on. */
+static const char *put_text(char **at, const char *text, size_t size)
+{
+  if (!text)
+    return NULL;
+  char *copy = memcpy(*at, text, size);
+  *at += size;
+  return copy;
+}
+
+xh_delivery *xh_delivery_copy(const xh_delivery *from)
+{
+  size_t method = strlen(from->method) + 1;
+  size_t call_id = from->call_id ? strlen(from->call_id) + 1 : 0;
+  size_t user_name = from->user_name ? strlen(from->user_name) + 1 : 0;
+  xh_delivery *to = malloc(sizeof *to + method + call_id + user_name);
+  if (!to)
+    return NULL;
+  char *at = (char *)(to + 1);
+  *to = *from;
+  to->method = put_text(&at, from->method, method);
+  to->call_id = put_text(&at, from->call_id, call_id);
+  to->user_name = put_text(&at, from->user_name, user_name);
+  to->event = from->event ? xh_blob_ref(from->event) : NULL;
+  to->body = xh_blob_ref(from->body);
+  to->next = NULL;
+  return to;
+}
+
 void xh_delivery_free(xh_delivery *delivery)
 {
   if (!delivery)
     return;
   xh_blob_unref(delivery->event);
   xh_blob_unref(delivery->body);
-  free(delivery->method);
-  free(delivery->call_id);
-  free(delivery->user_name);
   free(delivery);
 }
 

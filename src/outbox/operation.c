@@ -136,31 +136,13 @@ void id_list_done(id_list *list)
   *list = (id_list){0};
 }
 
-static xh_delivery *copy_delivery(const xh_delivery *from)
-{
-  xh_delivery *to = malloc(sizeof *to);
-  if (!to)
-    return NULL;
-  *to = *from;
-  to->next = NULL;
-  to->method = strdup(from->method);
-  to->call_id = from->call_id ? strdup(from->call_id) : NULL;
-  to->user_name = from->user_name ? strdup(from->user_name) : NULL;
-  to->event = xh_blob_ref(from->event);
-  to->body = xh_blob_ref(from->body);
-  if (to->method && (!from->call_id || to->call_id) && (!from->user_name || to->user_name))
-    return to;
-  xh_delivery_free(to);
-  return NULL;
-}
-
 xh_delivery *op_copy_deliveries(const xh_delivery *first, size_t *bytes, int *ret_rc)
 {
   xh_delivery *list = NULL;
   xh_delivery **end = &list;
   const xh_blob *counted = NULL; /* the deliveries of an event mostly share their bytes */
   for (; first; first = first->next) {
-    *end = copy_delivery(first);
+    *end = xh_delivery_copy(first);
     if (!*end) {
       op_free_deliveries(list);
       *ret_rc = XH_ENOMEM;

@@ -48,7 +48,7 @@ const char *xh_fault_name(xh_fault fault);
 
 enum { XH_ANSWER_KEPT_BYTES = 4096 };
 
-/* One delivery in memory. Strings are owned; blobs are references. */
+/* One delivery in memory, in one block of memory with its strings (xh_delivery_copy); blobs are references. */
 typedef struct xh_delivery {
   int64_t id;
   int64_t hook_id;
@@ -56,9 +56,9 @@ typedef struct xh_delivery {
   int64_t source_id;
   xh_blob *event; /* as kept for `show` (credentials masked); NULL when it was read back to be sent */
   xh_blob *body;  /* what is sent; may be the same blob */
-  char *method;
-  char *call_id;   /* text without quotes, NULL when absent */
-  char *user_name; /* same */
+  const char *method;
+  const char *call_id;   /* text without quotes, NULL when absent */
+  const char *user_name; /* same */
   uint8_t type;    /* xh_event_type */
   uint16_t attempt_count;
   int64_t accepted_ms; /* from which its schedule and its expiry count: read back, that is the last retry by hand if there was one */
@@ -66,7 +66,10 @@ typedef struct xh_delivery {
   struct xh_delivery *next; /* for the owner's lists */
 } xh_delivery;
 
-void xh_delivery_free(xh_delivery *delivery); /* NULL allowed */
+/* A delivery of its own: `from`'s strings are copied, its blobs referenced, `next` is NULL. NULL without memory. */
+xh_delivery *xh_delivery_copy(const xh_delivery *from);
+
+void xh_delivery_free(xh_delivery *delivery); /* what xh_delivery_copy gave; NULL allowed */
 
 /* One attempt, to be kept. Times in microseconds; negative when that step was not reached. */
 typedef struct xh_attempt {
@@ -159,6 +162,7 @@ typedef struct xh_settlement {
   int64_t next_attempt_ms; /* when XH_PENDING: wall clock, > 0 */
   uint16_t attempt_count;  /* after this attempt; attempts that burn nothing do not raise it */
   bool has_attempt;        /* false: only the state changes (expired, stopped) */
+  bool first_attempt;      /* there was none before: its number is known */
   xh_attempt attempt;      /* its answer is taken */
   char reason[128];        /* when XH_DEAD: why */
 } xh_settlement;

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <openssl/rand.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -222,8 +223,16 @@ static int database_path(const char *folder, char path[PATH_MAX])
   return length > 0 && length < PATH_MAX ? 0 : XH_ECAP;
 }
 
+/* Nobody asks how much memory SQLite uses; counting it takes a lock at each allocation. Before the first use, or it is refused. */
+static void configure_sqlite(void)
+{
+  (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+}
+
 int xh_schema_open(const char *folder, sqlite3 **ret_db)
 {
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  pthread_once(&once, configure_sqlite);
   char path[PATH_MAX];
   sqlite3 *db = NULL;
   int rc = database_path(folder, path);

@@ -173,16 +173,19 @@ int store_accept(store *s, op_accept *accept)
 
 /* ---- outcomes ---- */
 
-static int store_attempt(store *s, int64_t delivery_id, const xh_attempt *attempt)
+#define ATTEMPT_COLUMNS \
+  " attempt(delivery_id, n, started_ms, name_us, connect_us, tls_us, first_byte_us, total_us, http_status, fault, words, answer)"
+#define ATTEMPT_VALUES " ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11"
+
+static int store_attempt(store *s, int64_t delivery_id, bool first, const xh_attempt *attempt)
 {
   int rc = 0;
   sqlite3_stmt *statement =
-      store_statement(s, SLOT_ATTEMPT,
-                      "INSERT INTO attempt(delivery_id, n, started_ms, name_us, connect_us, tls_us, first_byte_us, total_us,"
-                      " http_status, fault, words, answer)"
-                      " SELECT ?1, coalesce(max(n), 0) + 1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11"
-                      " FROM attempt WHERE delivery_id = ?1",
-                      &rc);
+      first ? store_statement(s, SLOT_FIRST_ATTEMPT, "INSERT OR REPLACE INTO" ATTEMPT_COLUMNS " VALUES(?1, 1," ATTEMPT_VALUES ")", &rc)
+            : store_statement(s, SLOT_ATTEMPT,
+                              "INSERT INTO" ATTEMPT_COLUMNS " SELECT ?1, coalesce(max(n), 0) + 1," ATTEMPT_VALUES
+                              " FROM attempt WHERE delivery_id = ?1",
+                              &rc);
   if (!statement)
     return rc;
   sqlite3_bind_int64(statement, 1, delivery_id);
@@ -236,6 +239,6 @@ int store_settle(store *s, xh_settlement *settlement)
       s->batch.oldest_dead_ms = now_ms;
   }
   if (rc == 0 && settlement->has_attempt)
-    rc = store_attempt(s, settlement->delivery_id, &settlement->attempt);
+    rc = store_attempt(s, settlement->delivery_id, settlement->first_attempt, &settlement->attempt);
   return rc;
 }

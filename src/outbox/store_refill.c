@@ -10,34 +10,25 @@
   " d.next_attempt_ms, b.bytes FROM delivery d JOIN body b ON b.id = d.body_id"                                         \
   " WHERE d.state = 0 AND d.target_id = ?1 AND "
 
-static char *text_of(sqlite3_stmt *row, int column)
-{
-  const char *text = (const char *)sqlite3_column_text(row, column);
-  return text ? strdup(text) : NULL;
-}
-
 static xh_delivery *read_delivery(sqlite3_stmt *row, int64_t target_id)
 {
-  xh_delivery *d = calloc(1, sizeof *d);
-  if (!d)
-    return NULL;
-  d->id = sqlite3_column_int64(row, 0);
-  d->hook_id = sqlite3_column_int64(row, 1);
-  d->target_id = target_id;
-  d->source_id = sqlite3_column_int64(row, 2);
-  d->method = text_of(row, 3);
-  d->call_id = text_of(row, 4);
-  d->user_name = text_of(row, 5);
-  d->type = (uint8_t)sqlite3_column_int(row, 6);
-  d->attempt_count = (uint16_t)sqlite3_column_int(row, 7);
-  d->accepted_ms = sqlite3_column_int64(row, 8);
-  d->next_attempt_ms = sqlite3_column_int64(row, 9);
   const char *bytes = sqlite3_column_blob(row, 10);
-  d->body = xh_blob_new((xh_str){bytes ? bytes : "", (size_t)sqlite3_column_bytes(row, 10)});
-  if (d->body && d->method)
-    return d;
-  xh_delivery_free(d);
-  return NULL;
+  xh_blob *body = xh_blob_new((xh_str){bytes ? bytes : "", (size_t)sqlite3_column_bytes(row, 10)});
+  xh_delivery read = {.id = sqlite3_column_int64(row, 0),
+                      .hook_id = sqlite3_column_int64(row, 1),
+                      .target_id = target_id,
+                      .source_id = sqlite3_column_int64(row, 2),
+                      .body = body,
+                      .method = (const char *)sqlite3_column_text(row, 3),
+                      .call_id = (const char *)sqlite3_column_text(row, 4),
+                      .user_name = (const char *)sqlite3_column_text(row, 5),
+                      .type = (uint8_t)sqlite3_column_int(row, 6),
+                      .attempt_count = (uint16_t)sqlite3_column_int(row, 7),
+                      .accepted_ms = sqlite3_column_int64(row, 8),
+                      .next_attempt_ms = sqlite3_column_int64(row, 9)};
+  xh_delivery *d = body && read.method ? xh_delivery_copy(&read) : NULL;
+  xh_blob_unref(body);
+  return d;
 }
 
 int store_refill(store *s, op_refill *refill)

@@ -108,17 +108,19 @@ static void on_accepted(void *arg, int rc, bool durable)
 
 static xh_delivery *new_delivery(fixture *f, const char *text)
 {
-  xh_delivery *d = calloc(1, sizeof *d);
-  d->id = xh_outbox_next_id(f->outbox);
-  d->hook_id = f->hook;
-  d->target_id = f->target;
-  d->source_id = f->source;
-  d->event = xh_blob_new(xh_str_z(text));
-  d->body = xh_blob_ref(d->event);
-  d->method = strdup("vm.start");
-  d->call_id = strdup("call");
-  d->type = 2;
-  d->accepted_ms = xh_wall_ms();
+  xh_blob *body = xh_blob_new(xh_str_z(text));
+  xh_delivery made = {.id = xh_outbox_next_id(f->outbox),
+                      .hook_id = f->hook,
+                      .target_id = f->target,
+                      .source_id = f->source,
+                      .event = body,
+                      .body = body,
+                      .method = "vm.start",
+                      .call_id = "call",
+                      .type = 2,
+                      .accepted_ms = xh_wall_ms()};
+  xh_delivery *d = xh_delivery_copy(&made);
+  xh_blob_unref(body);
   return d;
 }
 
