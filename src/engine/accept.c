@@ -8,6 +8,7 @@
 #include "engine/engine_internal.h"
 #include "payload/payload.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { BODY_CAP_BYTES = 256 * 1024 * 1024 };
@@ -99,44 +100,50 @@ static xh_blob *render(bodies *b, const xh_hook *hook)
   return blob;
 }
 
-/* The text of a string property, to free(); NULL when absent or no string. */
-static char *text_of(xh_str value)
+enum { TEXT_SIZE = 1024 };
+
+/* The text of a string property in `out`; NULL when it is absent, no string, or too long to be a name. */
+static const char *text_of(xh_str value, char out[TEXT_SIZE])
 {
-  if (!value.ptr || xh_json_typeof(value) != XH_JSON_STRING)
+  if (!value.ptr || xh_json_typeof(value) != XH_JSON_STRING || value.len - 2 >= TEXT_SIZE)
     return NULL;
-  xh_buf out;
-  xh_buf_init(&out, 1024);
-  if (xh_json_decode(value, &out) != 0) {
-    xh_buf_done(&out);
-    return NULL;
+  if (!memchr(value.ptr, '\\', value.len)) {
+    memcpy(out, value.ptr + 1, value.len - 2);
+    out[value.len - 2] = '\0';
+    return out;
   }
-  return xh_buf_steal(&out, NULL);
+  xh_buf text;
+  xh_buf_init(&text, TEXT_SIZE - 1);
+  bool fits = xh_json_decode(value, &text) == 0;
+  if (fits)
+    snprintf(out, TEXT_SIZE, "%s", text.ptr ? text.ptr : "");
+  xh_buf_done(&text);
+  return fits ? out : NULL;
 }
 
 static xh_delivery *new_delivery(xh_engine *e, source *src, bodies *b, xh_hook *hook)
 {
-  xh_delivery *d = calloc(1, sizeof *d);
-  if (!d) {
-    b->error = XH_ENOMEM;
-    return NULL;
-  }
   const xh_event *event = b->event;
-  d->id = xh_outbox_next_id(e->outbox);
-  d->source_id = src->id;
-  d->hook_id = src->routes[hook->index].hook_id;
-  d->target_id = src->routes[hook->index].target_id;
-  d->event = kept_event(b) ? xh_blob_ref(b->redacted) : NULL;
-  d->body = render(b, hook);
-  d->method = strndup(event->method.ptr, event->method.len);
-  d->call_id = text_of(event->call_id);
-  d->user_name = text_of(event->user_name);
-  d->type = (uint8_t)event->type;
-  d->accepted_ms = xh_wall_ms();
-  if (!b->error && d->method)
-    return d;
-  b->error = b->error ? b->error : XH_ENOMEM;
-  xh_delivery_free(d);
-  return NULL;
+  char method[XH_METHOD_BYTES_MAX + 1], call_id[TEXT_SIZE], user_name[TEXT_SIZE];
+  xh_blob *body = render(b, hook);
+  xh_delivery made = {.id = xh_outbox_next_id(e->outbox),
+                      .hook_id = src->routes[hook->index].hook_id,
+                      .target_id = src->routes[hook->index].target_id,
+                      .source_id = src->id,
+                      .event = kept_event(b),
+                      .body = body,
+                      .method = method,
+                      .call_id = text_of(event->call_id, call_id),
+                      .user_name = text_of(event->user_name, user_name),
+                      .type = (uint8_t)event->type,
+                      .accepted_ms = xh_wall_ms()};
+  memcpy(method, event->method.ptr, event->method.len);
+  method[event->method.len] = '\0';
+  xh_delivery *d = b->error ? NULL : xh_delivery_copy(&made);
+  if (!d && !b->error)
+    b->error = XH_ENOMEM;
+  xh_blob_unref(body);
+  return d;
 }
 
 static void free_list(xh_delivery *list)
@@ -200,8 +207,10 @@ static void on_match(xh_hook *hook, void *arg)
   if (e->matched_count == e->matched_room) {
     size_t room = e->matched_room ? e->matched_room * 2 : 16;
     xh_hook **matched = realloc(e->matched, room * sizeof(*matched));
-    if (!matched)
+    if (!matched) {
+      e->match_failed = true;
       return;
+    }
     e->matched = matched;
     e->matched_room = room;
   }
@@ -295,8 +304,11 @@ int engine_accept(xh_engine *e, const incoming *in)
   e->event_count++;
   in->source->event_count++;
   e->matched_count = 0;
+  e->match_failed = false;
   if (in->source->hooks)
     xh_hooks_match(in->source->hooks, in->event, on_match, e);
+  if (e->match_failed)
+    return XH_ENOMEM; /* all of its hooks, or none */
   if (e->matched_count == 0) {
     accept_unmatched(e, in);
     return 0;

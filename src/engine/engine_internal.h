@@ -51,6 +51,7 @@ struct xh_engine {
   bool stopping;
   xh_hook **matched; /* scratch of one event */
   size_t matched_count, matched_room;
+  bool match_failed; /* without memory */
   int64_t started_ms;
   int64_t event_count, unmatched_count, matched_total, duplicate_count;
   refusals refused;
