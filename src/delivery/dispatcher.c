@@ -251,6 +251,12 @@ int64_t xh_dispatcher_held_since(const xh_dispatcher *dispatcher, int64_t target
   return t && t->breaker.held ? t->held_since_ms : 0;
 }
 
+bool xh_dispatcher_is_behind(const xh_dispatcher *dispatcher, int64_t target_id)
+{
+  const target *t = xh_map_get_id(&dispatcher->targets, target_id);
+  return t && t->overflow;
+}
+
 bool xh_dispatcher_is_sending(const xh_dispatcher *dispatcher, int64_t delivery_id)
 {
   const job *j = xh_map_get_id(&dispatcher->active, delivery_id);

@@ -66,6 +66,9 @@ void xh_dispatcher_unwatch(xh_dispatcher *dispatcher, int64_t delivery_id);
 /* Is the target held? Then when did that begin (wall clock), otherwise 0. */
 int64_t xh_dispatcher_held_since(const xh_dispatcher *dispatcher, int64_t target_id);
 
+/* Are there deliveries of the target in the outbox that were never in memory? What came before may be among them. */
+bool xh_dispatcher_is_behind(const xh_dispatcher *dispatcher, int64_t target_id);
+
 /* Deliveries of the target were made due by hand (a retry): look for them now, a held target is probed now. */
 void xh_dispatcher_look(xh_dispatcher *dispatcher, int64_t target_id);
 

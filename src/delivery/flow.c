@@ -255,6 +255,8 @@ static job *next_job(target *t)
     job *j = t->ready.first;
     if (!j || !target_may_start(t, j, xh_mono_ms()))
       return NULL;
+    if (target_hurry_leader(t, j))
+      continue;
     target_unready(t, j);
     const char *reason = why_not(j);
     if (reason) {

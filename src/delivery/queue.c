@@ -152,18 +152,33 @@ bool target_has_room(const target *t, size_t bytes)
   return t->ready.count < XH_READY_COUNT_MAX && (t->ready_bytes == 0 || t->ready_bytes + bytes <= XH_READY_BYTES_MAX / 4);
 }
 
-job *target_leader_of(const target *t, const job *j)
+static job *find_leader(const job_list *list, const job *j)
 {
   const xh_delivery *d = j->delivery;
   if (d->type != XH_POST || !d->call_id || d->attempt_count > 0)
     return NULL;
-  for (job *other = t->sending.first; other; other = other->next) {
+  for (job *other = list->first; other; other = other->next) {
     const xh_delivery *o = other->delivery;
-    if (o->type == XH_PRE && o->hook_id == d->hook_id && o->attempt_count == 0 && o->call_id &&
-        strcmp(o->call_id, d->call_id) == 0)
+    if (o->type == XH_PRE && o->attempt_count == 0 && o->call_id && strcmp(o->call_id, d->call_id) == 0)
       return other;
   }
   return NULL;
+}
+
+job *target_leader_of(const target *t, const job *j)
+{
+  return find_leader(&t->sending, j);
+}
+
+bool target_hurry_leader(target *t, const job *j)
+{
+  job *leader = j->urgent ? find_leader(&t->ready, j) : NULL; /* others stand in the order of their events */
+  if (!leader)
+    return false;
+  leader->urgent = true;
+  job_list_remove(&t->ready, leader);
+  job_list_prepend(&t->ready, leader);
+  return true;
 }
 
 bool target_may_start(const target *t, const job *j, int64_t now_ms)

@@ -85,8 +85,12 @@ void target_forget_gone(target *t);
 /* Has it room for another delivery of `bytes`? */
 bool target_has_room(const target *t, size_t bytes);
 
-/* The running first attempt of the pre event that `j` (a post event) must not overtake, or NULL. */
+/* The running first attempt of the pre event of the same call that `j` (a post event) must not overtake, or NULL. */
 job *target_leader_of(const target *t, const job *j);
+
+/* When `j`, the first that is ready, is an urgent post event and its pre event stands behind it: that becomes urgent too and the first.
+ * True then. */
+bool target_hurry_leader(target *t, const job *j);
 
 /* May another attempt start? `now_ms` is monotonic. */
 bool target_may_start(const target *t, const job *j, int64_t now_ms);

@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <strings.h>
 
 enum { ANSWER_KEPT_BYTES = 4096, IDLE_HANDLES_MAX = 64, CURL_BUFFER_BYTES = 16384 };
 
@@ -141,7 +142,6 @@ static void configure_easy(xh_exchange *x)
   curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, &x->transport->sockets);
   curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, x->error);
   curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
-  curl_easy_setopt(easy, CURLOPT_PIPEWAIT, 1L);
   curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
   curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
   curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)CURL_BUFFER_BYTES);
@@ -336,6 +336,9 @@ static CURLcode apply(xh_exchange *x, const xh_request *request)
   CURL *easy = x->easy;
   int64_t connect_ms = request->timeout_ms < XH_CONNECT_TIMEOUT_MS ? request->timeout_ms : XH_CONNECT_TIMEOUT_MS;
   CURLcode rc = curl_easy_setopt(easy, CURLOPT_URL, request->url);
+  /* Over TLS the handshake tells whether a connection can be shared. Without it only the first answer would, and waiting for that lets
+   * one slow answer hold up all others. */
+  curl_easy_setopt(easy, CURLOPT_PIPEWAIT, strncasecmp(request->url, "https:", 6) == 0 ? 1L : 0L);
   curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request->body.ptr);
   curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body.len);
   curl_easy_setopt(easy, CURLOPT_HTTPHEADER, request->headers);

@@ -15,6 +15,7 @@ enum { BODY_CAP_BYTES = 256 * 1024 * 1024 };
 
 /* From the outbox's acceptance to the commit. */
 typedef struct pending {
+  struct pending *prev, *next;
   xh_engine *engine;
   source *source;
   xh_peer *peer;
@@ -155,6 +156,32 @@ static void free_list(xh_delivery *list)
   }
 }
 
+static void link_pending(xh_engine *e, pending *p)
+{
+  p->prev = e->accepting_last;
+  if (p->prev)
+    p->prev->next = p;
+  else
+    e->accepting_first = p;
+  e->accepting_last = p;
+  e->accepting_bytes += p->bytes;
+  e->accepting_count++;
+}
+
+static void unlink_pending(xh_engine *e, pending *p)
+{
+  if (p->prev)
+    p->prev->next = p->next;
+  else
+    e->accepting_first = p->next;
+  if (p->next)
+    p->next->prev = p->prev;
+  else
+    e->accepting_last = p->prev;
+  e->accepting_bytes -= p->bytes;
+  e->accepting_count--;
+}
+
 /* ---- after the commit ---- */
 
 static void set_paused(xh_engine *e, bool paused)
@@ -169,8 +196,7 @@ static void on_committed(void *arg, int rc, bool durable)
 {
   pending *p = arg;
   xh_engine *e = p->engine;
-  e->accepting_bytes -= p->bytes;
-  e->accepting_count--;
+  unlink_pending(e, p);
   if (e->accepting_bytes < XH_ACCEPTING_BYTES_MAX / 2)
     set_paused(e, false);
   while (p->list) {
@@ -217,6 +243,62 @@ static void on_match(xh_hook *hook, void *arg)
   e->matched[e->matched_count++] = hook;
 }
 
+static bool leads(const xh_delivery *pre, const xh_delivery *post)
+{
+  return pre->type == XH_PRE && pre->target_id == post->target_id && pre->call_id && post->call_id &&
+         strcmp(pre->call_id, post->call_id) == 0;
+}
+
+/* `post` is sent before its commit: so are the pre events of its call that wait for theirs. */
+static void hurry_leaders(xh_engine *e, const xh_delivery *post)
+{
+  for (pending *p = e->accepting_first; p; p = p->next)
+    for (xh_delivery **at = &p->list; *at;) {
+      xh_delivery *d = *at;
+      if (!leads(d, post)) {
+        at = &d->next;
+        continue;
+      }
+      *at = d->next;
+      d->next = NULL;
+      xh_dispatcher_submit(e->dispatcher, &(xh_submission){.delivery = d, .durable = true, .urgent = true});
+    }
+}
+
+typedef struct leader_search {
+  const source *source;
+  int64_t target_id;
+  bool found;
+} leader_search;
+
+static void on_leader(xh_hook *hook, void *arg)
+{
+  leader_search *search = arg;
+  search->found = search->found || search->source->routes[hook->index].target_id == search->target_id;
+}
+
+/* May the pre event of this post event's call be among what waits in the outbox for the same target? */
+static bool leader_may_be_stored(xh_engine *e, const incoming *in, int64_t target_id)
+{
+  if (!xh_dispatcher_is_behind(e->dispatcher, target_id))
+    return false;
+  xh_event pre = *in->event;
+  pre.type = XH_PRE;
+  leader_search search = {.source = in->source, .target_id = target_id};
+  xh_hooks_match(in->source->hooks, &pre, on_leader, &search);
+  return search.found;
+}
+
+/* Why a delivery is not sent before all others though its source waits; NULL when it is. */
+static const char *why_later(xh_engine *e, const incoming *in, const xh_delivery *d)
+{
+  if (xh_dispatcher_held_since(e->dispatcher, d->target_id))
+    return "its target is held: it was down at the last tries; delivered when it is back";
+  if (d->type == XH_POST && leader_may_be_stored(e, in, d->target_id))
+    return "its target is behind: the events before it go first; delivered in its turn";
+  return NULL;
+}
+
 /* Waiting hooks' deliveries leave the list and are on their way before the commit. */
 static void send_urgent(xh_engine *e, const incoming *in, xh_delivery **list)
 {
@@ -233,14 +315,17 @@ static void send_urgent(xh_engine *e, const incoming *in, xh_delivery **list)
     if (!w && !(w = waiter_new(e, in->peer, in->id)))
       return;
     xh_submission submission = {.delivery = d, .durable = true, .urgent = true};
-    if (xh_dispatcher_held_since(e->dispatcher, d->target_id)) {
-      waiter_add_known(w, hook, d->id, "its target is held: it was down at the last tries; delivered when it is back");
-      submission.urgent = false;
-    } else {
-      waiter_add(w, hook, &submission);
+    const char *later = why_later(e, in, d);
+    if (later) {
+      waiter_add_known(w, hook, d->id, later);
+      at = &d->next; /* with the others, after the commit */
+      continue;
     }
+    waiter_add(w, hook, &submission);
     *at = d->next;
     d->next = NULL;
+    if (d->type == XH_POST)
+      hurry_leaders(e, d);
     xh_dispatcher_submit(e->dispatcher, &submission);
   }
   if (!w && in->wait)
@@ -273,8 +358,7 @@ static int queue_accept(xh_engine *e, const incoming *in, xh_delivery *list)
     free(p);
     return rc;
   }
-  e->accepting_bytes += p->bytes;
-  e->accepting_count++;
+  link_pending(e, p);
   if (e->accepting_bytes > XH_ACCEPTING_BYTES_MAX)
     set_paused(e, true);
   if (in->peer && in->id)

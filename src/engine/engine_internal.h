@@ -44,6 +44,7 @@ struct xh_engine {
   uv_timer_t prune_timer;
   unsigned handles_open;
   xh_map sources; /* name → source */
+  struct pending *accepting_first, *accepting_last; /* events that are not committed yet */
   size_t accepting_bytes;
   size_t accepting_count;
   bool paused;

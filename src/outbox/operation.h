@@ -83,6 +83,7 @@ struct operation {
   operation *next;
   operation *next_early;
   op_kind kind;
+  uint64_t number; /* in the order they were queued */
   size_t bytes; /* memory it holds, about */
   int rc;
   bool unfinished; /* did a step of its work; wants another turn */

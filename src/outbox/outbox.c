@@ -251,14 +251,18 @@ void xh_outbox_dispatch(xh_outbox *outbox)
       return;
     if (output.lost)
       store_identities_again(outbox);
-    for (operation *op = output.early, *next; op; op = next) {
-      next = op->next_early;
-      op->u.accept.done(op->arg, 0, false);
-    }
-    operation *op;
-    while ((op = op_queue_take(&output.done)) != NULL) {
-      finish(outbox, op);
-      op_free(op);
+    /* Events are answered in the order they came, also at the moment when the disk begins to refuse. */
+    for (operation *early = output.early, *op;;) {
+      if (early && (!output.done.first || early->number <= output.done.first->number)) {
+        op = early;
+        early = op->next_early;
+        op->u.accept.done(op->arg, 0, false);
+      } else if ((op = op_queue_take(&output.done)) != NULL) {
+        finish(outbox, op);
+        op_free(op);
+      } else {
+        break;
+      }
     }
   }
 }

@@ -27,6 +27,7 @@ struct writer {
 
   /* under the mutex */
   op_queue in;
+  uint64_t last_number;
   int64_t patient_until_ms; /* monotonic; when `in` holds only what may wait: how long. 0: it may not */
   op_queue done;
   operation *early_first, *early_last;
@@ -386,6 +387,7 @@ void writer_put(writer *w, operation *op)
     op_queue_put(&w->done, op);
   } else {
     w->state.memory_bytes += (int64_t)op->bytes;
+    op->number = ++w->last_number;
     bool first = w->in.count == 0, was_patient = w->patient_until_ms != 0;
     op_queue_put(&w->in, op);
     if (!may_wait(op) || w->in.count >= PATIENT_COUNT_MAX)
