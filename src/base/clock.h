@@ -8,6 +8,8 @@
 /* Milliseconds since 1970-01-01T00:00:00Z. Jumps when the clock is set. */
 int64_t xh_wall_ms(void);
 
+enum { XH_CLOCK_JUMP_MS = 2000 }; /* a difference from there on is a clock that was set; below, one that is being trimmed */
+
 /* Milliseconds and microseconds since some start; never jump. */
 int64_t xh_mono_ms(void);
 int64_t xh_mono_us(void);

@@ -9,8 +9,6 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
-enum { CLOCK_JUMP_MS = 2000 };
-
 /* ---- hooks ---- */
 
 static void unref_hook(void *hook)
@@ -90,25 +88,42 @@ void dispatcher_drop(xh_dispatcher *d, job *j)
 
 /* ---- time ---- */
 
-/* The wall clock was set: what is due keeps its distance, so that no retry comes years late or all at once. */
-static void check_clock(xh_dispatcher *d)
+/* What waits keeps its distance, so that nothing expires or comes years late because the clock was set. */
+static void move_along(xh_dispatcher *d, int64_t jump_ms)
 {
-  int64_t offset_ms = xh_wall_ms() - xh_mono_ms();
-  int64_t jump_ms = offset_ms - d->clock_offset_ms;
-  if (jump_ms > -CLOCK_JUMP_MS && jump_ms < CLOCK_JUMP_MS)
-    return;
-  d->clock_offset_ms = offset_ms;
-  xh_log(XH_LOG_WARN, "the clock jumped by %lld ms; times of retries move with it", (long long)jump_ms);
+  d->moved_ms += jump_ms;
   xh_outbox_shift_due(d->outbox, jump_ms);
   size_t at = 0;
   void *value;
   while (xh_map_next(&d->targets, &at, NULL, &value)) {
     target *t = value;
-    if (t->due_ms)
-      t->due_ms += jump_ms;
-    for (job *j = t->deferred.first; j; j = j->next)
-      j->due_ms += jump_ms;
+    t->due_ms = xh_moved(t->due_ms, jump_ms);
   }
+  at = 0;
+  while (xh_map_next(&d->active, &at, NULL, &value)) {
+    job *j = value;
+    j->due_ms = xh_moved(j->due_ms, jump_ms);
+    delivery_move(j->delivery, jump_ms);
+  }
+}
+
+int64_t xh_dispatcher_now_ms(xh_dispatcher *dispatcher)
+{
+  xh_dispatcher *d = dispatcher;
+  int64_t wall_ms = xh_wall_ms(), offset_ms = wall_ms - xh_mono_ms();
+  int64_t jump_ms = offset_ms - d->clock_offset_ms;
+  if (jump_ms > -XH_CLOCK_JUMP_MS && jump_ms < XH_CLOCK_JUMP_MS)
+    return wall_ms;
+  d->clock_offset_ms = offset_ms;
+  xh_log(XH_LOG_WARN, "the clock was set %s by %lld ms; times of retries and expiry move with it", jump_ms > 0 ? "forward" : "back",
+         (long long)(jump_ms > 0 ? jump_ms : -jump_ms));
+  move_along(d, jump_ms);
+  return wall_ms;
+}
+
+int64_t xh_dispatcher_moved_ms(const xh_dispatcher *dispatcher)
+{
+  return dispatcher->moved_ms;
 }
 
 static void for_each_target(xh_dispatcher *d, void (*each)(target *t))
@@ -121,14 +136,14 @@ static void for_each_target(xh_dispatcher *d, void (*each)(target *t))
 
 static void check_time_now(target *t)
 {
-  target_check_time(t, xh_wall_ms(), xh_mono_ms());
+  target_check_time(t, xh_dispatcher_now_ms(t->dispatcher), xh_mono_ms());
 }
 
 static void on_timer(uv_timer_t *timer)
 {
   xh_dispatcher *d = timer->data;
   d->timer_at_ms = INT64_MAX;
-  check_clock(d);
+  (void)xh_dispatcher_now_ms(d);
   for_each_target(d, check_time_now);
   for_each_target(d, target_plan);
 }
@@ -230,7 +245,7 @@ void xh_dispatcher_look(xh_dispatcher *dispatcher, int64_t target_id)
   target *t = dispatcher_target(dispatcher, target_id);
   if (!t)
     return;
-  target_retry_at(t, xh_wall_ms());
+  target_retry_at(t, xh_dispatcher_now_ms(dispatcher));
   if (t->breaker.held)
     t->breaker.probe_at_ms = xh_mono_ms();
   target_pump(t);

@@ -63,6 +63,13 @@ typedef struct xh_submission {
 void xh_dispatcher_submit(xh_dispatcher *dispatcher, const xh_submission *submission);
 void xh_dispatcher_unwatch(xh_dispatcher *dispatcher, int64_t delivery_id);
 
+/*
+ * The wall clock now. When it was set since it was last read, all that waits is moved along first: waits and expiry go on as if the clock
+ * had not been touched. xh_dispatcher_moved_ms is by how much in all, for what waits elsewhere.
+ */
+int64_t xh_dispatcher_now_ms(xh_dispatcher *dispatcher);
+int64_t xh_dispatcher_moved_ms(const xh_dispatcher *dispatcher);
+
 /* Is the target held? Then when did that begin (wall clock), otherwise 0. */
 int64_t xh_dispatcher_held_since(const xh_dispatcher *dispatcher, int64_t target_id);
 

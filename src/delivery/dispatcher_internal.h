@@ -19,6 +19,7 @@ struct xh_dispatcher {
   size_t ready_bytes; /* bodies of all jobs in memory */
   target *starved_first, *starved_last;
   int64_t clock_offset_ms; /* wall minus monotonic, as last seen */
+  int64_t moved_ms;        /* sum of the wall clock's jumps */
   uint64_t random_state;
   bool started, stopping;
   uv_timer_t grace;

@@ -44,7 +44,7 @@ static void bury(job *j, const char *reason)
 /* Why `j` must not be sent any more, or NULL. */
 static const char *why_not(const job *j)
 {
-  if (xh_expired(j->hook, j->delivery->accepted_ms, xh_wall_ms()))
+  if (xh_expired(j->hook, j->delivery->accepted_ms, xh_dispatcher_now_ms(j->target->dispatcher)))
     return "expired: its hook's retry.expire has passed";
   if (xh_outbox_hook_stopped(j->target->dispatcher->outbox, j->delivery->hook_id))
     return "the hook is stopped: its target answered 410 Gone";
@@ -126,6 +126,7 @@ static void stop_hook(job *j)
 static void decide(job *j, const xh_outcome *outcome, bool burnt, xh_settlement *settlement)
 {
   xh_delivery *delivery = j->delivery;
+  int64_t now_ms = xh_dispatcher_now_ms(j->target->dispatcher);
   if (outcome->result == XH_RESULT_DELIVERED || outcome->result == XH_RESULT_GONE) {
     delivery->attempt_count++;
     settlement->state = outcome->result == XH_RESULT_DELIVERED ? XH_DELIVERED : XH_DEAD;
@@ -138,7 +139,7 @@ static void decide(job *j, const xh_outcome *outcome, bool burnt, xh_settlement 
   } else {
     const char *reason = "";
     delivery->attempt_count++;
-    delivery->next_attempt_ms = xh_next_attempt_ms(j->hook, delivery->attempt_count, delivery->accepted_ms, xh_wall_ms(),
+    delivery->next_attempt_ms = xh_next_attempt_ms(j->hook, delivery->attempt_count, delivery->accepted_ms, now_ms,
                                                    outcome->retry_after_s, draw(j->target->dispatcher), &reason);
     settlement->state = delivery->next_attempt_ms ? XH_PENDING : XH_DEAD;
     snprintf(settlement->reason, sizeof settlement->reason, "%s", reason);

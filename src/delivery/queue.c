@@ -114,6 +114,12 @@ void target_unready(target *t, job *j)
   t->ready_bytes -= j->delivery->body->len;
 }
 
+void delivery_move(xh_delivery *delivery, int64_t jump_ms)
+{
+  delivery->accepted_ms += jump_ms;
+  delivery->next_attempt_ms = xh_moved(delivery->next_attempt_ms, jump_ms);
+}
+
 void target_note_gone(target *t, int64_t delivery_id)
 {
   if (!t->refilling)

@@ -56,6 +56,7 @@ struct target {
   bool gone_lost; /* without memory to note them: the whole answer is void */
   int64_t due_ms; /* wall clock of the earliest retry in the outbox; 0: none known */
   bool asking_due;
+  int64_t refill_moved_ms, due_moved_ms; /* the clock's jumps when the outbox was asked */
   bool adopted_last; /* the last answer of the outbox held something that was not in memory */
   int64_t held_since_ms, failing_since_ms;
   int64_t logged_mono_ms;
@@ -76,6 +77,9 @@ void job_free(job *j); /* not its followers */
 /* Into the ready queue: urgent ones and returning ones first, others last. Keeps the byte count. */
 void target_make_ready(target *t, job *j, bool first);
 void target_unready(target *t, job *j);
+
+/* The clock was set: the delivery's expiry and its next attempt move with it. */
+void delivery_move(xh_delivery *delivery, int64_t jump_ms);
 
 /* Notes that a delivery leaves memory; asks whether it did since the outbox was asked; forgets all. */
 void target_note_gone(target *t, int64_t delivery_id);

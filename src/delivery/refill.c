@@ -43,11 +43,12 @@ static void on_due(void *arg, int rc, int64_t earliest_ms)
 {
   target *t = arg;
   t->asking_due = false;
-  int64_t now_ms = xh_wall_ms();
+  int64_t now_ms = xh_dispatcher_now_ms(t->dispatcher);
+  earliest_ms = xh_moved(earliest_ms, t->dispatcher->moved_ms - t->due_moved_ms);
   if (rc == 0 && earliest_ms > 0) /* what is due but in memory already must not be asked for again and again */
     target_retry_at(t, earliest_ms <= now_ms && !t->adopted_last ? now_ms + 1000 : earliest_ms);
   else if (rc != 0)
-    target_retry_at(t, xh_wall_ms() + 1000);
+    target_retry_at(t, xh_dispatcher_now_ms(t->dispatcher) + 1000);
   target_plan(t);
 }
 
@@ -61,9 +62,10 @@ static void ask_due(target *t)
 {
   if (t->asking_due)
     return;
+  t->due_moved_ms = t->dispatcher->moved_ms;
   t->asking_due = xh_outbox_next_due(t->dispatcher->outbox, t->id, on_due, t) == 0;
   if (!t->asking_due)
-    target_retry_at(t, xh_wall_ms() + 1000);
+    target_retry_at(t, xh_dispatcher_now_ms(t->dispatcher) + 1000);
 }
 
 static void adopt_all(target *t, xh_delivery *list)
@@ -72,6 +74,7 @@ static void adopt_all(target *t, xh_delivery *list)
   while (list) {
     xh_delivery *next = list->next;
     list->next = NULL;
+    delivery_move(list, t->dispatcher->moved_ms - t->refill_moved_ms);
     if (target_adopt(t, list))
       t->adopted_last = true;
     list = next;
@@ -79,7 +82,7 @@ static void adopt_all(target *t, xh_delivery *list)
   if (t->gone_lost) { /* all of it is still in the outbox: once more from there */
     t->overflow = t->dropped_since_refill = true;
     t->cursor = 0;
-    target_retry_at(t, xh_wall_ms() + 1000);
+    target_retry_at(t, xh_dispatcher_now_ms(t->dispatcher) + 1000);
   }
   target_forget_gone(t);
 }
@@ -105,7 +108,7 @@ static void on_retries(void *arg, int rc, xh_delivery *list, bool more)
   t->refilling = false;
   adopt_all(t, list);
   if (rc != 0 || more)
-    target_retry_at(t, xh_wall_ms() + (rc ? 1000 : 0));
+    target_retry_at(t, xh_dispatcher_now_ms(t->dispatcher) + (rc ? 1000 : 0));
   else
     ask_due(t);
   target_plan(t);
@@ -124,18 +127,19 @@ static bool start_refill(target *t, xh_refill_kind kind, int64_t due_ms)
                       /* retries that are in memory already come first in the outbox's order: room for them too */
                       .count_max = room + t->ready.count + t->sending.count + t->deferred.count,
                       .bytes_max = bytes < XH_READY_BYTES_MAX / 4 ? bytes : XH_READY_BYTES_MAX / 4};
+  t->refill_moved_ms = d->moved_ms;
   t->refilling = xh_outbox_refill(d->outbox, &refill, kind == XH_REFILL_FRESH ? on_fresh : on_retries, t) == 0;
   return t->refilling;
 }
 
 void target_refill(target *t)
 {
-  const xh_dispatcher *d = t->dispatcher;
+  xh_dispatcher *d = t->dispatcher;
   if (t->refilling || d->stopping || t->ready.count > REFILL_BELOW || (d->ready_bytes >= XH_READY_BYTES_MAX && t->ready.count > 0))
     return;
   if (t->breaker.held && t->ready.count > 0)
     return; /* one is enough for a probe */
-  int64_t now_ms = xh_wall_ms();
+  int64_t now_ms = xh_dispatcher_now_ms(t->dispatcher);
   if (t->due_ms > 0 && t->due_ms <= now_ms && !(t->breaker.held && t->overflow)) {
     t->due_ms = 0;
     if (!start_refill(t, XH_REFILL_DUE, now_ms))
@@ -178,7 +182,7 @@ void target_plan(target *t)
       dispatcher_wake_at(d, t->breaker.probe_at_ms > mono_ms ? t->breaker.probe_at_ms : mono_ms + 1);
     return;
   }
-  int64_t wall_ms = xh_wall_ms();
+  int64_t wall_ms = xh_dispatcher_now_ms(t->dispatcher);
   int64_t at = t->due_ms;
   for (const job *j = t->deferred.first; j; j = j->next)
     if (at == 0 || j->due_ms < at)

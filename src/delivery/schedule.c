@@ -25,6 +25,13 @@ bool xh_expired(const xh_hook *hook, int64_t accepted_ms, int64_t now_ms)
   return now_ms - accepted_ms > hook->expire_ms;
 }
 
+int64_t xh_moved(int64_t wait_until_ms, int64_t jump_ms)
+{
+  if (wait_until_ms <= 1)
+    return wait_until_ms;
+  return wait_until_ms + jump_ms > 1 ? wait_until_ms + jump_ms : 1;
+}
+
 static bool set_held(xh_breaker *breaker, bool held)
 {
   bool changed = breaker->held != held;

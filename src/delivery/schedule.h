@@ -28,6 +28,9 @@ int64_t xh_next_attempt_ms(const xh_hook *hook, unsigned attempts_used, int64_t 
 /* Is a delivery accepted then no longer worth sending? */
 bool xh_expired(const xh_hook *hook, int64_t accepted_ms, int64_t now_ms);
 
+/* A time of a wait, moved along with a clock that was set. 0 (none) and 1 (at once) are no times of day and stay. */
+int64_t xh_moved(int64_t wait_until_ms, int64_t jump_ms);
+
 /*
  * A target's health: a circuit breaker. Closed: deliveries flow. Open (held): one probe at a time, with growing waits.
  * Times are monotonic milliseconds.

@@ -22,6 +22,7 @@ typedef struct pending {
   int64_t id;
   bool numbered;
   size_t bytes;
+  int64_t moved_ms; /* the clock's jumps when it was accepted */
   xh_delivery *list; /* to submit after the commit */
   xh_engine_event_cb done;
   void *done_arg;
@@ -137,7 +138,7 @@ static xh_delivery *new_delivery(xh_engine *e, source *src, bodies *b, xh_hook *
                       .call_id = text_of(event->call_id, call_id),
                       .user_name = text_of(event->user_name, user_name),
                       .type = (uint8_t)event->type,
-                      .accepted_ms = xh_wall_ms()};
+                      .accepted_ms = xh_dispatcher_now_ms(e->dispatcher)};
   memcpy(method, event->method.ptr, event->method.len);
   method[event->method.len] = '\0';
   xh_delivery *d = b->error ? NULL : xh_delivery_copy(&made);
@@ -145,15 +146,6 @@ static xh_delivery *new_delivery(xh_engine *e, source *src, bodies *b, xh_hook *
     b->error = XH_ENOMEM;
   xh_blob_unref(body);
   return d;
-}
-
-static void free_list(xh_delivery *list)
-{
-  while (list) {
-    xh_delivery *next = list->next;
-    xh_delivery_free(list);
-    list = next;
-  }
 }
 
 static void link_pending(xh_engine *e, pending *p)
@@ -182,6 +174,27 @@ static void unlink_pending(xh_engine *e, pending *p)
   e->accepting_count--;
 }
 
+static void free_list(xh_delivery *list)
+{
+  while (list) {
+    xh_delivery *next = list->next;
+    xh_delivery_free(list);
+    list = next;
+  }
+}
+
+/* The first delivery of `*at` leaves the list and is on its way. */
+static void submit_pending(pending *p, xh_delivery **at, bool durable, bool urgent)
+{
+  xh_dispatcher *dispatcher = p->engine->dispatcher;
+  xh_delivery *d = *at;
+  *at = d->next;
+  d->next = NULL;
+  (void)xh_dispatcher_now_ms(dispatcher);
+  d->accepted_ms += xh_dispatcher_moved_ms(dispatcher) - p->moved_ms;
+  xh_dispatcher_submit(dispatcher, &(xh_submission){.delivery = d, .durable = durable, .urgent = urgent});
+}
+
 /* ---- after the commit ---- */
 
 static void set_paused(xh_engine *e, bool paused)
@@ -199,15 +212,9 @@ static void on_committed(void *arg, int rc, bool durable)
   unlink_pending(e, p);
   if (e->accepting_bytes < XH_ACCEPTING_BYTES_MAX / 2)
     set_paused(e, false);
-  while (p->list) {
-    xh_delivery *d = p->list;
-    p->list = d->next;
-    d->next = NULL;
-    if (rc)
-      xh_delivery_free(d);
-    else
-      xh_dispatcher_submit(e->dispatcher, &(xh_submission){.delivery = d, .durable = durable});
-  }
+  while (p->list && rc == 0)
+    submit_pending(p, &p->list, durable, false);
+  free_list(p->list);
   if (p->numbered && p->id > p->source->seq_committed)
     p->source->seq_committed = p->id;
   if (rc)
@@ -255,13 +262,10 @@ static void hurry_leaders(xh_engine *e, const xh_delivery *post)
   for (pending *p = e->accepting_first; p; p = p->next)
     for (xh_delivery **at = &p->list; *at;) {
       xh_delivery *d = *at;
-      if (!leads(d, post)) {
+      if (leads(d, post))
+        submit_pending(p, at, true, true);
+      else
         at = &d->next;
-        continue;
-      }
-      *at = d->next;
-      d->next = NULL;
-      xh_dispatcher_submit(e->dispatcher, &(xh_submission){.delivery = d, .durable = true, .urgent = true});
     }
 }
 
@@ -340,6 +344,7 @@ static int queue_accept(xh_engine *e, const incoming *in, xh_delivery *list)
   if (!p)
     return XH_ENOMEM;
   p->engine = e;
+  p->moved_ms = xh_dispatcher_moved_ms(e->dispatcher);
   p->source = in->source;
   p->peer = in->peer ? xh_peer_ref(in->peer) : NULL;
   p->id = in->id;

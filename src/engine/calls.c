@@ -176,6 +176,7 @@ static void call_retry(xh_engine *e, xh_peer *peer, int64_t id, xh_str params)
     rc = XH_ENOMEM;
   if (rc == 0) {
     xh_retry_filter filter = {.ids = ids, .id_count = count};
+    (void)xh_dispatcher_now_ms(e->dispatcher); /* the outbox notes the time: what waited before moves with a jump, this does not */
     rc = xh_outbox_retry(e->outbox, &filter, on_retried, a);
     if (rc) {
       xh_peer_unref(a->peer);

@@ -102,11 +102,25 @@ static int open_store(xh_outbox *o, store *s)
   return load_all(o, s);
 }
 
+/* Since the last commit some time has passed, never less than none. If the clock says so, it was set back, and what waits moves along:
+ * otherwise it would wait for the old time to come again. */
+static int follow_clock(store *s)
+{
+  int64_t ahead_ms = s->clock_ms - xh_wall_ms();
+  if (ahead_ms < XH_CLOCK_JUMP_MS)
+    return 0;
+  xh_log(XH_LOG_WARN, "the clock was set back by %lld ms or more since the last run; times of retries and expiry move with it",
+         (long long)ahead_ms);
+  return store_shift(s, -ahead_ms);
+}
+
 /* Numbers that may have been given out before a crash are not used again: the note moves on before the first is. */
-static int reserve_ids(xh_outbox *o, store *s)
+static int begin_life(xh_outbox *o, store *s)
 {
   int rc = store_begin(s);
-  s->ids_moved = true;
+  s->meta_moved = true;
+  if (rc == 0)
+    rc = follow_clock(s);
   if (rc == 0)
     rc = store_end(s);
   if (rc)
@@ -139,7 +153,7 @@ int xh_outbox_open(const xh_outbox_options *options, xh_outbox **ret_outbox, int
   if (rc == 0)
     rc = open_store(o, &s);
   if (rc == 0)
-    rc = reserve_ids(o, &s);
+    rc = begin_life(o, &s);
   if (rc == 0) {
     memcpy(o->instance, s.instance, sizeof o->instance);
     rc = writer_start(&(writer_options){.wake = o->options.wake,

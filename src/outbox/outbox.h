@@ -219,7 +219,7 @@ typedef struct xh_retry_filter {
 typedef void (*xh_retry_cb)(void *arg, int rc, int64_t count, const int64_t *target_ids, size_t target_count);
 int xh_outbox_retry(xh_outbox *outbox, const xh_retry_filter *filter, xh_retry_cb done, void *arg);
 
-/* Adds `shift_ms` to every future next_attempt_ms: the wall clock jumped by that much. */
+/* The wall clock was set by that much: what waits moves along, its next attempt as well as what its expiry counts from. */
 int xh_outbox_shift_due(xh_outbox *outbox, int64_t shift_ms);
 
 /* Deletes what is past its keeping time; `all_settled` every delivered and dead one older than `before_ms`. The callback gets the count. */

@@ -82,6 +82,7 @@ static const char *const STEPS[XH_SCHEMA_VERSION] = {
     " words TEXT NOT NULL,"
     " answer BLOB," /* its first bytes */
     " PRIMARY KEY(delivery_id, n)) WITHOUT ROWID;",
+    "ALTER TABLE meta ADD COLUMN clock_ms INTEGER NOT NULL DEFAULT 0;", /* the time of the last commit */
 };
 
 int xh_schema_error(int sqlite_code)

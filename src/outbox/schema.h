@@ -20,7 +20,7 @@
 
 #define XH_DATABASE_NAME "outbox.db"
 
-enum { XH_SCHEMA_VERSION = 1, XH_APPLICATION_ID = 0x786f686b /* "xohk" */ };
+enum { XH_SCHEMA_VERSION = 2, XH_APPLICATION_ID = 0x786f686b /* "xohk" */ };
 
 /*
  * Opens the database in `folder` for writing (0600; WAL, synchronous=FULL), makes or migrates its tables. Returns 0, or

@@ -52,8 +52,8 @@ static int read_meta(store *s)
 {
   sqlite3_stmt *statement;
   int code = sqlite3_prepare_v2(
-      s->db, "SELECT instance, accepted, delivered, dead, attempts, next_delivery_id, next_body_id FROM meta WHERE id = 1", -1,
-      &statement, NULL);
+      s->db, "SELECT instance, accepted, delivered, dead, attempts, next_delivery_id, next_body_id, clock_ms FROM meta WHERE id = 1",
+      -1, &statement, NULL);
   if (code != SQLITE_OK)
     return xh_schema_error(code);
   code = sqlite3_step(statement);
@@ -65,6 +65,7 @@ static int read_meta(store *s)
     s->totals.attempts = sqlite3_column_int64(statement, 4);
     s->next_id = sqlite3_column_int64(statement, 5);
     s->next_body_id = sqlite3_column_int64(statement, 6);
+    s->clock_ms = sqlite3_column_int64(statement, 7);
   }
   sqlite3_finalize(statement);
   return code == SQLITE_DONE ? XH_ECORRUPT : xh_schema_error(code);
@@ -75,7 +76,7 @@ static int write_meta(store *s, int64_t next_id)
   int rc = 0;
   sqlite3_stmt *statement = store_statement(s, SLOT_META,
                                             "UPDATE meta SET instance = ?1, accepted = ?2, delivered = ?3, dead = ?4, attempts = ?5,"
-                                            " next_delivery_id = ?6, next_body_id = ?7 WHERE id = 1",
+                                            " next_delivery_id = ?6, next_body_id = ?7, clock_ms = ?8 WHERE id = 1",
                                             &rc);
   if (!statement)
     return rc;
@@ -86,6 +87,7 @@ static int write_meta(store *s, int64_t next_id)
   sqlite3_bind_int64(statement, 5, s->batch.attempts);
   sqlite3_bind_int64(statement, 6, next_id);
   sqlite3_bind_int64(statement, 7, s->batch_next_body_id);
+  sqlite3_bind_int64(statement, 8, xh_wall_ms());
   return store_step(statement);
 }
 
@@ -190,7 +192,7 @@ int store_begin(store *s)
 {
   s->batch = s->totals;
   s->batch_next_body_id = s->next_body_id;
-  s->ids_moved = false;
+  s->meta_moved = false;
   s->target_count = s->source_count = 0;
   return xh_schema_error(sqlite3_exec(s->db, "BEGIN IMMEDIATE", NULL, NULL, NULL));
 }
@@ -242,7 +244,7 @@ static int write_progress(store *s)
 
 static bool totals_moved(const store *s)
 {
-  return s->ids_moved || s->batch.accepted != s->totals.accepted || s->batch.delivered != s->totals.delivered ||
+  return s->meta_moved || s->batch.accepted != s->totals.accepted || s->batch.delivered != s->totals.delivered ||
          s->batch.dead != s->totals.dead || s->batch.attempts != s->totals.attempts;
 }
 

@@ -37,10 +37,11 @@ typedef struct store {
   char instance[17];
   int64_t next_id;      /* of deliveries, as the main thread told last */
   int64_t next_body_id;
+  int64_t clock_ms; /* of the last commit before it was opened */
   store_totals totals;  /* as committed */
   store_totals batch;   /* as they will be when this batch is committed */
   int64_t batch_next_body_id;
-  bool ids_moved;
+  bool meta_moved; /* it must be written, whatever the totals */
   target_change *targets;
   size_t target_count, target_room;
   source_change *sources;

@@ -166,7 +166,7 @@ int store_accept(store *s, op_accept *accept)
     rc = note_progress(s, accept);
   if (accept->next_id > s->next_id) {
     s->next_id = accept->next_id;
-    s->ids_moved = true;
+    s->meta_moved = true;
   }
   return rc;
 }

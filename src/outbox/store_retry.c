@@ -3,7 +3,8 @@
 #include "outbox/schema.h"
 #include "outbox/store.h"
 
-/* A delivery that the retry means. Dead: waiting again with a fresh schedule, its hook started again. Pending: due now. */
+/* A delivery that the retry means. Dead: waiting again with a fresh schedule, its hook started again. Pending: due now; what was never
+ * tried is that anyhow and keeps its turn. */
 static int revive(store *s, op_retry *retry, sqlite3_stmt *found)
 {
   int64_t id = sqlite3_column_int64(found, 0);
@@ -15,7 +16,8 @@ static int revive(store *s, op_retry *retry, sqlite3_stmt *found)
     return 0;
   sqlite3_stmt *statement = store_statement(s, SLOT_REVIVE,
                                             "UPDATE delivery SET state = 0, attempt_count = 0, schedule_from_ms = ?2,"
-                                            " next_attempt_ms = ?2, settled_ms = 0, reason = NULL WHERE id = ?1",
+                                            " next_attempt_ms = CASE WHEN state = 0 AND next_attempt_ms = 0 THEN 0 ELSE ?2 END,"
+                                            " settled_ms = 0, reason = NULL WHERE id = ?1",
                                             &rc);
   if (!statement)
     return rc;
@@ -102,11 +104,13 @@ int store_shift(store *s, int64_t shift_ms)
 {
   int rc = 0;
   sqlite3_stmt *statement = store_statement(s, SLOT_SHIFT,
-                                            "UPDATE delivery SET next_attempt_ms = max(1, next_attempt_ms + ?1)"
-                                            " WHERE state = 0 AND next_attempt_ms > 1",
+                                            "UPDATE delivery SET schedule_from_ms = schedule_from_ms + ?1, next_attempt_ms ="
+                                            " CASE WHEN next_attempt_ms > 1 THEN max(1, next_attempt_ms + ?1)"
+                                            " ELSE next_attempt_ms END WHERE state = 0",
                                             &rc);
   if (!statement)
     return rc;
   sqlite3_bind_int64(statement, 1, shift_ms);
+  s->meta_moved = true; /* the time that goes with these rows */
   return store_step(statement);
 }
