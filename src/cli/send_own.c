@@ -148,6 +148,7 @@ static int run_engine(own_send *s, xh_hooks *hooks)
   if (status == XH_EXIT_OK)
     status = deliver(s);
   count(s);
+  uv_timer_stop(&s->tick); /* it asks the engine, which is going */
   xh_engine_stop(s->engine, on_stopped, s);
   while (!s->stopped)
     uv_run(&s->loop, UV_RUN_ONCE);
