@@ -32,6 +32,19 @@ static bool plain_name(const char *name, bool dots)
   return true;
 }
 
+/* A copy that an editor or a package manager made, by its last ending. */
+static bool left_behind(const char *name)
+{
+  static const char *const endings[] = {"bak",       "disabled", "dpkg-bak", "dpkg-dist", "dpkg-new", "dpkg-old", "dpkg-tmp", "old", "orig",
+                                        "rej",       "rpmnew",   "rpmorig",  "rpmsave",   "save",     "swp",      "tmp",      "ucf-dist",
+                                        "ucf-new",   "ucf-old"};
+  const char *dot = strrchr(name, '.');
+  for (size_t i = 0; dot && i < sizeof endings / sizeof *endings; i++)
+    if (strcmp(dot + 1, endings[i]) == 0)
+      return true;
+  return false;
+}
+
 static bool is_executable_file(int dir, const char *name)
 {
   struct stat info;
@@ -77,7 +90,8 @@ static int find_any_ending(int dir, const char *base, xh_scripts *scripts)
   size_t length = strlen(base);
   for (struct dirent *entry; (entry = readdir(entries)) != NULL;) {
     const char *name = entry->d_name;
-    if (strncmp(name, base, length) != 0 || (name[length] && name[length] != '.') || (name[length] && !plain_name(name + length + 1, false)))
+    if (strncmp(name, base, length) != 0 || (name[length] && name[length] != '.') || (name[length] && !plain_name(name + length + 1, false)) ||
+        left_behind(name + length))
       continue;
     struct stat info;
     if (fstatat(dir, name, &info, 0) != 0 || !S_ISREG(info.st_mode))
@@ -104,7 +118,7 @@ static int find_folder(int dir, const char *base, xh_scripts *scripts)
     return errno == ENOENT || errno == ENOTDIR ? 0 : XH_EIO;
   int rc = 0;
   for (struct dirent *entry; rc == 0 && (entry = readdir(entries)) != NULL;)
-    if (plain_name(entry->d_name, true) && is_executable_file(dirfd(entries), entry->d_name))
+    if (plain_name(entry->d_name, true) && !left_behind(entry->d_name) && is_executable_file(dirfd(entries), entry->d_name))
       rc = add(scripts, folder, entry->d_name);
   closedir(entries);
   if (scripts->count > 1)

@@ -18,7 +18,8 @@ void xh_scripts_done(xh_scripts *scripts);
 /*
  * Looks in `folder` for METHOD-TYPE.sh, else an executable METHOD-TYPE or METHOD-TYPE.ending (the first by name), else the
  * executables of METHOD-TYPE.d in name order, else default-TYPE in the same three ways. Endings and the names in a .d folder consist of
- * letters, digits, - and _ (in .d also dots inside), which leaves out what editors and package managers leave behind.
+ * letters, digits, - and _ (in .d also dots inside); that and a list of endings (.bak, .dpkg-old, …) leave out what editors and package
+ * managers leave behind.
  * Returns 0 (also with none found), XH_EDENIED when the one that fits is not executable (`fault` says which), XH_ENOENT without the
  * folder, XH_EIO, XH_ENOMEM. Give `ret_scripts` to xh_scripts_done in every case. Any thread.
  */

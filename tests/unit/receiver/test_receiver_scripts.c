@@ -69,9 +69,13 @@ static void sh_first_then_any_ending_then_the_folder_then_default(void **state)
   put("vm.start-post.d/03-off", 0644);
   put("vm.start-post.d/01-dhcp~", 0755);
   put("vm.start-post.d/.hidden", 0755);
+  put("vm.start-post.d/02-cmdb.dpkg-old", 0755);
+  put("vm.start-post.d/02-cmdb.orig", 0755);
   finds("vm.start", XH_POST, 0, "vm.start-post.d/01-dhcp vm.start-post.d/02-cmdb vm.start-post.d/10-last.sh");
   put("vm.start-post.py.bak", 0755);
   put("vm.start-post.py~", 0755);
+  put("vm.start-post.bak", 0755);
+  put("vm.start-post.disabled", 0644);
   put("vm.start-poster", 0755);
   finds("vm.start", XH_POST, 0, "vm.start-post.d/01-dhcp vm.start-post.d/02-cmdb vm.start-post.d/10-last.sh");
   put("vm.start-post.rb", 0755);
