@@ -13,13 +13,18 @@ const { checkConfiguration, findProgram, mistakesError } = require('./lib/progra
 const { Link } = require('./lib/link.js')
 const { makeLog, Seldom } = require('./lib/log.js')
 const { formSchema } = require('./lib/schema.js')
+const { restoreSecrets } = require('./lib/secrets.js')
 const { openChild, openSocket } = require('./lib/transport.js')
 const { SUCCESS, FAILURE, Table } = require('./lib/table.js')
 
+const ID = 'web-hooks'
 const MEMORY_CAP_MIB = 64
 const DRAIN_MS = 5000 // how long unloading waits for the program's word on the last events
 const STOP_MS = 3000 // the same when the host stops
 const TEST_SLACK_MS = 5000
+
+const UNKNOWN_SECRET =
+  'enter this secret anew: so much has changed at once that it is not known which of the hidden ones it is (or make one change at a time)'
 
 // What the form's schema, a function of its own to the host, needs of the instance.
 const configurations = new WeakMap() // xo → () => the present configuration
@@ -58,8 +63,11 @@ class WebHooks {
 
   // ---- what the host calls ----
 
-  async configure(configuration) {
+  async configure(given) {
+    const { restored, unknown } = restoreSecrets(given, this.#configuration)
+    const configuration = restored ?? given
     try {
+      if (unknown.length > 0) throw Object.assign(new Error(), { mistakes: unknown.map(pointer => ({ pointer, message: UNKNOWN_SECRET })) })
       const link = this.#link
       if (link?.ready) {
         const { warnings = [] } = await link.configure(configuration)
@@ -71,6 +79,17 @@ class WebHooks {
     this.#configuration = configuration
     this.#table = new Table(configuration)
     if (this.#link !== undefined) this.#link.configuration = configuration
+    if (restored !== null) setImmediate(() => this.#saveAgain(restored))
+  }
+
+  // The host saves what it gave to configure(), after that: with secrets at the hooks that are now where theirs were.
+  async #saveAgain(configuration) {
+    if (configuration !== this.#configuration) return
+    try {
+      await this.#xo.configurePlugin(ID, configuration)
+    } catch (error) {
+      this.#log.error(`the secrets of hooks that have moved are not saved, enter them anew: ${error.message}`)
+    }
   }
 
   async load() {

@@ -152,9 +152,14 @@ static void read_passphrase(checker *c, const json_t *value, void *into)
   read_secret(c, value, into, 0);
 }
 
+/* Under two names: "previousPassword" is one that XO hides on its pages. */
 static void read_previous(checker *c, const json_t *value, void *into)
 {
-  read_secret(c, value, into, 1);
+  const xh_hook *hook = into;
+  if (hook->secrets[1].len > 0)
+    check_fail(c, NULL, "has both \"previousPassphrase\" and \"previousPassword\", which are the same");
+  else
+    read_secret(c, value, into, 1);
 }
 
 /* ---- time ---- */
@@ -472,6 +477,7 @@ const property ADVANCED_PROPERTIES[] = {{"headers", read_headers},
                                         {"token", read_token},
                                         {"passphrase", read_passphrase},
                                         {"previousPassphrase", read_previous},
+                                        {"previousPassword", read_previous},
                                         {"timeout", read_timeout},
                                         {"retry", read_retry},
                                         {"only", read_only},
@@ -524,5 +530,5 @@ void read_advanced(checker *c, const json_t *value, void *into)
   if (hook->secrets[0].len > 0)
     hook->secret_count = hook->secrets[1].len > 0 ? 2 : 1;
   else if (hook->secrets[1].len > 0)
-    check_fail(c, NULL, "has a \"previousPassphrase\" without a \"passphrase\"");
+    check_fail(c, NULL, "has a previous secret (\"previousPassphrase\", \"previousPassword\") without a \"passphrase\"");
 }

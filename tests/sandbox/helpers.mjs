@@ -60,6 +60,11 @@ class Host {
     return this.call('plugin.configure', { id: PLUGIN, configuration: Array.isArray(hooks) ? { hooks } : hooks })
   }
 
+  // What the host has saved, secrets included.
+  savedHooks() {
+    return JSON.parse(readFileSync(join(this.dataFolder, 'plugins.json'), 'utf8'))[PLUGIN].configuration.hooks
+  }
+
   async load() {
     await this.call('plugin.load', { id: PLUGIN })
     await this.connected()

@@ -1,6 +1,5 @@
 // The plugin in (a stand-in for) xo-server, driven by XO's own client: from the saved configuration to the target.
 import assert from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 
@@ -53,8 +52,49 @@ test('secrets are masked for administrators, and kept when saved again', async t
   const { configuration } = await host.plugin()
   assert.ok(!JSON.stringify(configuration).includes('hunter2'))
   await host.configure(configuration)
-  const saved = readFileSync(join(host.dataFolder, 'plugins.json'), 'utf8')
-  assert.equal(saved.split('hunter2').length, 4)
+  assert.equal(JSON.stringify(host.savedHooks()).split('hunter2').length, 4)
+})
+
+test('secrets stay at their hooks when hooks and headers move', async t => {
+  const target = await httpTarget(t)
+  const secret = (path, value) =>
+    hook('vm.*', 'post', target.url + path, { advanced: { token: value, headers: [{ name: 'X-A', passwordValue: `${value}-a` }, { name: 'X-B', passwordValue: `${value}-b` }] } })
+  const host = await startHost(t, { hooks: [hook('vm.*', 'post', `${target.url}none`), secret('one', 'first'), secret('two', 'second')] })
+  const [, one, two] = (await host.plugin()).configuration.hooks
+  const fewer = { ...one, advanced: { ...one.advanced, headers: one.advanced.headers.slice(1) } }
+  await host.configure([two, hook('vm.*', 'post', `${target.url}new`, { advanced: { token: 'third' } }), fewer])
+  await until('what was meant is saved', () => host.savedHooks()[2].advanced.headers[0].passwordValue === 'first-b')
+  assert.deepEqual(host.savedHooks().map(({ advanced }) => advanced.token), ['second', 'third', 'first'])
+  await host.call('vm.start', { id: VM })
+  const of = path => target.requests.find(({ url }) => url === `/${path}`).headers
+  await target.count(3)
+  assert.deepEqual(['one', 'two', 'new'].map(path => of(path).authorization), ['Bearer first', 'Bearer second', 'Bearer third'])
+  assert.deepEqual([of('one')['x-a'], of('one')['x-b'], of('two')['x-a']], [undefined, 'first-b', 'second-a'])
+})
+
+test('a hidden secret that is not known to be the one of the hook is refused, and goes to no other target', async t => {
+  const secret = (url, token) => hook('vm.*', 'post', url, { advanced: { token } })
+  const host = await startHost(t, { hooks: [secret('http://127.0.0.1:9/a', 'first'), secret('http://127.0.0.1:9/b', 'second')] })
+  const [hidden] = (await host.plugin()).configuration.hooks
+  await assert.rejects(host.configure([{ ...hidden, url: 'http://127.0.0.1:9/c' }]), /hook 1, advanced\/token: enter this secret anew/)
+  assert.equal(host.savedHooks().length, 2)
+  await host.configure([secret('http://127.0.0.1:9/c', 'third')])
+  assert.equal(host.savedHooks()[0].advanced.token, 'third')
+})
+
+test('every secret of the form is under a key that the host hides', async t => {
+  const host = await startHost(t, {})
+  const { configurationSchema } = await host.plugin()
+  const found = []
+  const look = ({ properties = {}, items }) => {
+    for (const [key, property] of Object.entries(properties)) {
+      if (/secret|password|passphrase|bearer/i.test(property.title) && property.type === 'string') found.push(key)
+      look(property)
+    }
+    if (items !== undefined) look(items)
+  }
+  look(configurationSchema)
+  assert.deepEqual(found.sort(), ['passphrase', 'passphrase', 'passwordValue', 'previousPassword', 'proxyPassword', 'token'])
 })
 
 test('the form lists the methods, with wildcards', async t => {
@@ -64,7 +104,8 @@ test('the form lists the methods, with wildcards', async t => {
   for (const name of ['*', 'vm.*', 'vm.start']) assert.ok(method.enum.includes(name))
   assert.equal(method.enum.length, method.enumNames.length)
   assert.deepEqual(format.enum.slice(0, 2), ['json', 'office365'])
-  assert.deepEqual(Object.keys(configurationSchema.properties.hooks.items.properties).slice(0, 5), ['method', 'type', 'url', 'format', 'waitForResponse'])
+  const names = ['method', 'type', 'url', 'format', 'waitForResponse', 'name', 'enabled', 'advanced']
+  assert.deepEqual(Object.keys(configurationSchema.properties.hooks.items.properties), names)
 })
 
 test('waitForResponse delays the call until the answer, and never longer than the timeout', async t => {

@@ -7,7 +7,6 @@ import { join } from 'node:path'
 import { invalidParameters, noSuchObject } from './errors.mjs'
 import { maskConfiguration, unmask } from './mask.mjs'
 
-const PREFIX = 'xo-server-'
 const resolve = createRequire(import.meta.url).resolve
 
 export class Plugins {
@@ -29,16 +28,22 @@ export class Plugins {
     this.#saved = JSON.parse(await readFile(this.file, 'utf8').catch(() => '{}'))
     const found = new Map()
     for (const folder of this.lookUp) {
-      for (const entry of await readdir(folder).catch(() => [])) {
-        const id = entry.slice(PREFIX.length)
-        if (entry.startsWith(PREFIX) && !found.has(id)) found.set(id, join(folder, entry))
-      }
+      await this.#find(found, join(folder, '@xen-orchestra'), 'server-')
+      await this.#find(found, folder, 'xo-server-')
     }
     await Promise.all(
       [...found].map(([id, path]) =>
         this.#register(id, path).catch(error => this.xo.log('error', `failed to register the plugin ${id}: ${error.stack}`))
       )
     )
+  }
+
+  // The first one with a name wins.
+  async #find(found, folder, prefix) {
+    for (const entry of await readdir(folder).catch(() => [])) {
+      const id = entry.slice(prefix.length)
+      if (entry.startsWith(prefix) && !found.has(id)) found.set(id, join(folder, entry))
+    }
   }
 
   async #register(id, path) {

@@ -44,6 +44,10 @@ export class Xo extends EventEmitter {
     return this.api.add(namespaces)
   }
 
+  configurePlugin(id, configuration) {
+    return this.plugins.configure(id, configuration)
+  }
+
   // ----
 
   addUser(email, password, permission) {

@@ -163,6 +163,8 @@ static void each_mistake_has_its_pointer_and_its_words(void **state)
       {ADVANCED("\"token\":\"Bearer x\""), "/hooks/0/advanced/token", "without \"Bearer\""},
       {ADVANCED("\"passphrase\":\"whsec_%%\""), "/hooks/0/advanced/passphrase", "base64"},
       {ADVANCED("\"previousPassphrase\":\"x\""), "/hooks/0/advanced", "without a \"passphrase\""},
+      {ADVANCED("\"previousPassword\":\"x\""), "/hooks/0/advanced", "without a \"passphrase\""},
+      {ADVANCED("\"passphrase\":\"p\",\"previousPassphrase\":\"x\",\"previousPassword\":\"x\""), "/hooks/0/advanced/previousPassword", "which are the same"},
       {ADVANCED("\"only\":\"succes\""), "/hooks/0/advanced/only", "did you mean \"success\""},
       {ADVANCED("\"when\":[{\"property\":\"param.id\",\"matches\":[\"x\"]}]"), "/hooks/0/advanced/when/0/property",
        "did you mean \"params\""},
