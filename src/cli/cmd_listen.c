@@ -47,8 +47,9 @@ static void say_start(const listening *l)
 {
   const xh_receiver_options *r = &l->options.receiver;
   int64_t pending = 0, failed = 0;
-  xh_log(XH_LOG_INFO, "listening on %s://%s:%d%.*s", r->server.certificate_pem ? "https" : "http", r->server.bind,
-         xh_receiver_port(l->receiver), (int)r->server.gate.path.len, r->server.gate.path.ptr ? r->server.gate.path.ptr : "");
+  bool v6 = strchr(r->server.bind, ':') != NULL;
+  xh_log(XH_LOG_INFO, "listening on %s://%s%s%s:%d%.*s", r->server.certificate_pem ? "https" : "http", v6 ? "[" : "", r->server.bind,
+         v6 ? "]" : "", xh_receiver_port(l->receiver), (int)r->server.gate.path.len, r->server.gate.path.ptr ? r->server.gate.path.ptr : "");
   if (r->server.gate.secret_count == 0)
     xh_log(XH_LOG_WARN, "requests are not verified: anybody who reaches this address can send them; give --secret-file");
   if (r->scripts)
@@ -87,9 +88,9 @@ static int serve(listening *l)
   if (xh_receiver_new(r, &l->receiver, why, sizeof why) != 0)
     return xh_fail(&xh_cmd_listen, XH_EXIT_UNAVAILABLE, "%s", why);
   for (size_t i = 0; i < SIGNALS; i++) {
-    uv_signal_init(&l->loop, &l->signals[i]);
     l->signals[i].data = l;
-    uv_signal_start(&l->signals[i], on_signal, numbers[i]);
+    if (uv_signal_init(&l->loop, &l->signals[i]) != 0 || uv_signal_start(&l->signals[i], on_signal, numbers[i]) != 0)
+      return xh_fail(&xh_cmd_listen, XH_EXIT_UNAVAILABLE, "signals can't be caught");
   }
   say_start(l);
   uv_run(&l->loop, UV_RUN_DEFAULT);

@@ -1,7 +1,9 @@
 /* xo-hooks spool: what a receiver has taken in and not yet done. */
 #include "base/err.h"
+#include "base/utf8.h"
 #include "cli/command.h"
 #include "cli/json_view.h"
+#include "receiver/forward.h"
 #include "receiver/spool_db.h"
 
 #include <getopt.h>
@@ -23,15 +25,39 @@ static void put_json_text(xh_buf *out, const char *name, const char *text)
   xh_buf_json_z(out, text && *text ? text : NULL);
 }
 
+/* Text from outside, for a terminal: what could move the cursor becomes '?', but for tabs and ends of lines. */
+static void put_plain(xh_str text)
+{
+  for (size_t at = 0, width; at < text.len; at += width ? width : 1) {
+    unsigned char c = (unsigned char)text.ptr[at];
+    width = xh_utf8_width(text.ptr + at, text.len - at);
+    bool control = (c < 0x20 && c != '\n' && c != '\t') || c == 0x7f || width == 0 || (c == 0xc2 && (unsigned char)text.ptr[at + 1] < 0xa0);
+    if (control)
+      putchar('?');
+    else
+      fwrite(text.ptr + at, 1, width, stdout);
+  }
+}
+
+/* Where it goes, without what may be secret in the URL; "" for scripts. */
+static void shown_lane(const xh_spool_row *row, char *out, size_t size)
+{
+  snprintf(out, size, "%s", "");
+  if (row->lane && *row->lane && !xh_forward_url_ok(row->lane, out, size))
+    snprintf(out, size, "(a URL)");
+}
+
 static void print_json(const xh_spool_row *row)
 {
   xh_buf out;
+  char lane[256];
+  shown_lane(row, lane, sizeof lane);
   xh_buf_init(&out, JSON_CAP_BYTES);
   xh_buf_printf(&out, "{\"number\":%lld,\"state\":\"%s\"", (long long)row->id, row->failed ? "failed" : "pending");
   put_json_text(&out, "delivery", row->delivery);
   put_json_text(&out, "method", row->method);
   put_json_text(&out, "type", row->type == 1 ? "pre" : row->type == 2 ? "post" : NULL);
-  put_json_text(&out, "forward", row->lane);
+  put_json_text(&out, "forward", lane);
   put_json_text(&out, "object", row->object);
   xh_buf_printf(&out, ",\"attempts\":%d,\"receivedAt\":%lld,\"nextAt\":%lld", row->attempts, (long long)row->received_ms,
                 (long long)row->next_ms);
@@ -51,28 +77,35 @@ static void print_json(const xh_spool_row *row)
 static void on_row(void *arg, const xh_spool_row *row)
 {
   spool_options *o = arg;
-  char when[40];
+  char when[40], lane[256];
   o->shown++;
   if (o->json) {
     print_json(row);
     return;
   }
+  shown_lane(row, lane, sizeof lane);
   view_time(row->received_ms, when, sizeof when);
   printf("%6lld  %s  %s%-7s%s  %s %s", (long long)row->id, when, xh_colour_code(stdout, row->failed ? XH_RED : XH_BLUE),
          row->failed ? "failed" : "pending", xh_colour_code(stdout, XH_PLAIN), row->method && *row->method ? row->method : "(card)",
          row->type == 1 ? "pre" : row->type == 2 ? "post" : "");
-  if (row->lane && *row->lane)
-    printf("  → %s", row->lane);
+  if (*lane)
+    printf("  → %s", lane);
   if (row->attempts)
     printf("  %d attempt%s", row->attempts, row->attempts == 1 ? "" : "s");
-  if (row->error && *row->error)
-    printf("  %s", row->error);
-  putchar('\n');
-  if (row->body.len) {
-    if (row->tail && *row->tail)
-      printf("\nlast output:\n%s\n", row->tail);
-    printf("\nbody:\n%.*s\n", (int)row->body.len, row->body.ptr);
+  if (row->error && *row->error) {
+    fputs("  ", stdout);
+    put_plain(xh_str_z(row->error));
   }
+  putchar('\n');
+  if (row->body.len == 0)
+    return;
+  if (row->tail && *row->tail) {
+    fputs("\nlast output:\n", stdout);
+    put_plain(xh_str_z(row->tail));
+  }
+  fputs("\nbody:\n", stdout);
+  put_plain(row->body);
+  putchar('\n');
 }
 
 static int answer(const spool_options *o, int rc, const char *name)

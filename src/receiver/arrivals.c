@@ -22,10 +22,11 @@ static xh_job *make_job(xh_receiver *receiver, const xh_message *message, const 
   job->headers = forward ? xh_job_copy(headers) : NULL;
   job->body = malloc(body.len + 1);
   job->body_len = body.len;
-  if (receiver->options.serial && event && message->event.params.ptr && xh_json_typeof(message->event.params) == XH_JSON_OBJECT &&
-      xh_json_find(message->event.params, XH_STR("id"), &id))
+  bool serial = receiver->options.serial && event && message->event.params.ptr && xh_json_typeof(message->event.params) == XH_JSON_OBJECT &&
+                xh_json_find(message->event.params, XH_STR("id"), &id);
+  if (serial)
     job->object = xh_job_copy(id);
-  if (!job->delivery || !job->body || (forward && (!job->forward || !job->headers))) {
+  if (!job->delivery || !job->body || (event && !job->method) || (serial && !job->object) || (forward && (!job->forward || !job->headers))) {
     xh_job_free(job);
     return NULL;
   }
@@ -96,33 +97,43 @@ static bool is_full(const xh_receiver *receiver)
                                (receiver->forward && xh_forward_count(receiver->forward) >= XH_QUEUE_MAX)));
 }
 
+/* The request waits from now on: for the disk, or for the outcome. */
+static int wait_for_jobs(xh_receiver *receiver, xh_request *request, const char *delivery, xh_job_list *jobs)
+{
+  pending *p = pending_new(receiver, request, delivery);
+  if (!p)
+    return XH_ENOMEM;
+  p->jobs = jobs->count;
+  receiver_remember(receiver, p, XH_SEEN_RUNNING);
+  if (!receiver->spool) {
+    for (xh_job *job = jobs->first; job; job = job->next)
+      job->waiter = p;
+    return 0;
+  }
+  int rc = xh_spool_add(receiver->spool, jobs, p->identified ? delivery : NULL, p);
+  if (rc) {
+    receiver_remember(receiver, p, XH_SEEN_NEVER);
+    pending_free(p);
+    return rc;
+  }
+  receiver->adding++;
+  return 0;
+}
+
 static void start_jobs(xh_receiver *receiver, xh_request *request, const char *delivery, xh_job_list *jobs)
 {
-  pending *p = receiver->spool || receiver->options.wait ? pending_new(receiver, request, delivery) : NULL;
-  if (p) {
-    p->jobs = jobs->count;
-    receiver_remember(receiver, p, XH_SEEN_RUNNING);
-  } else if (xh_request_head(request)->id.ptr) {
-    xh_seen_set(receiver->seen, xh_request_head(request)->id, XH_SEEN_DONE, xh_wall_ms());
-  }
-  if (receiver->spool) {
-    if (p && xh_spool_add(receiver->spool, jobs, p->identified ? delivery : NULL, p) == 0) {
-      receiver->adding++;
-      return;
-    }
-    if (p) {
-      receiver_remember(receiver, p, XH_SEEN_NEVER);
-      pending_free(p);
-    }
+  bool waits = receiver->spool || receiver->options.wait;
+  xh_str id = xh_request_head(request)->id;
+  if (waits && wait_for_jobs(receiver, request, delivery, jobs) != 0) {
     drop_jobs(receiver, jobs);
     xh_request_refuse(request, 503, FULL_RETRY_S, XH_STR("out of memory"));
     return;
   }
-  for (xh_job *job; (job = xh_job_list_pop(jobs)) != NULL;) {
-    job->waiter = p;
+  if (!waits && id.ptr)
+    xh_seen_set(receiver->seen, id, XH_SEEN_DONE, xh_wall_ms()); /* without memory a repetition would run again */
+  for (xh_job *job; (job = xh_job_list_pop(jobs)) != NULL;) /* none when the spool has taken them */
     receiver_start_job(receiver, job);
-  }
-  if (!p)
+  if (!waits)
     receiver_answer_ok(request, 202, delivery, "");
 }
 
@@ -156,6 +167,10 @@ void receiver_on_request(void *arg, xh_request *request)
   xh_receiver *receiver = arg;
   xh_message message;
   xh_event_fault fault = {.offset = 0};
+  if (receiver->ending) {
+    xh_request_refuse(request, 503, FULL_RETRY_S, XH_STR("the receiver stops"));
+    return;
+  }
   char delivery[XH_DELIVERY_ID_MAX + 1];
   int rc = xh_message_parse(xh_request_body(request), &message, &fault);
   if (rc) {

@@ -64,56 +64,66 @@ static size_t on_answer(char *bytes, size_t size, size_t count, void *arg)
   return size * count;
 }
 
-/* "Name: value" lines; an empty Expect keeps curl from asking first and waiting. */
+static bool append(struct curl_slist **list, const char *line)
+{
+  struct curl_slist *longer = line ? curl_slist_append(*list, line) : NULL;
+  if (longer)
+    *list = longer;
+  return longer != NULL;
+}
+
+/* "Name: value" lines; an empty Expect keeps curl from asking first and waiting. NULL without memory. */
 static struct curl_slist *header_list(const char *lines)
 {
-  struct curl_slist *list = curl_slist_append(NULL, "Expect:");
-  bool agent = false;
-  while (lines && *lines) {
+  struct curl_slist *list = NULL;
+  bool ok = append(&list, "Expect:"), agent = false;
+  while (ok && lines && *lines) {
     size_t length = strcspn(lines, "\n");
     char *line = strndup(lines, length);
-    if (line) {
-      agent = agent || strncasecmp(line, "user-agent:", 11) == 0;
-      list = curl_slist_append(list, line);
-    }
+    agent = agent || strncasecmp(lines, "user-agent:", 11) == 0;
+    ok = append(&list, line);
     free(line);
     lines += length + (lines[length] ? 1 : 0);
   }
-  return agent ? list : curl_slist_append(list, "User-Agent:");
+  ok = ok && (agent || append(&list, "User-Agent:"));
+  if (ok)
+    return list;
+  curl_slist_free_all(list);
+  return NULL;
 }
 
+static bool set_options(transfer *t, const xh_forward_options *options)
+{
+  CURL *easy = t->easy;
+  const xh_job *job = t->job;
+  return curl_easy_setopt(easy, CURLOPT_PRIVATE, t) == CURLE_OK && curl_easy_setopt(easy, CURLOPT_URL, job->forward) == CURLE_OK &&
+         curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK && curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
+         curl_easy_setopt(easy, CURLOPT_POST, 1L) == CURLE_OK && curl_easy_setopt(easy, CURLOPT_POSTFIELDS, job->body) == CURLE_OK &&
+         curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)job->body_len) == CURLE_OK &&
+         curl_easy_setopt(easy, CURLOPT_HTTPHEADER, t->headers) == CURLE_OK &&
+         curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)options->timeout_ms) == CURLE_OK &&
+         curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_answer) == CURLE_OK && curl_easy_setopt(easy, CURLOPT_WRITEDATA, t) == CURLE_OK &&
+         curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, t->error) == CURLE_OK &&
+         (!options->ca_file || curl_easy_setopt(easy, CURLOPT_CAINFO, options->ca_file) == CURLE_OK);
+}
+
+/* Begun; NULL when that is not possible now, and the job is still the caller's. */
 static transfer *transfer_new(const xh_forward *forward, xh_job *job)
 {
   transfer *t = calloc(1, sizeof *t);
   if (!t)
     return NULL;
-  t->easy = curl_easy_init();
-  t->headers = header_list(job->headers);
-  if (!t->easy || !t->headers) {
-    curl_easy_cleanup(t->easy);
-    curl_slist_free_all(t->headers);
-    free(t);
-    return NULL;
-  }
   t->job = job;
   t->began_ms = xh_mono_ms();
   xh_buf_init(&t->answer, XH_FORWARD_ANSWER_BYTES);
-  CURL *easy = t->easy;
-  curl_easy_setopt(easy, CURLOPT_PRIVATE, t);
-  curl_easy_setopt(easy, CURLOPT_URL, job->forward);
-  curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-  curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-  curl_easy_setopt(easy, CURLOPT_POST, 1L);
-  curl_easy_setopt(easy, CURLOPT_POSTFIELDS, job->body);
-  curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)job->body_len);
-  curl_easy_setopt(easy, CURLOPT_HTTPHEADER, t->headers);
-  curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)forward->options.timeout_ms);
-  curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_answer);
-  curl_easy_setopt(easy, CURLOPT_WRITEDATA, t);
-  curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, t->error);
-  if (forward->options.ca_file)
-    curl_easy_setopt(easy, CURLOPT_CAINFO, forward->options.ca_file);
-  return t;
+  t->headers = header_list(job->headers);
+  t->easy = t->headers ? curl_easy_init() : NULL;
+  if (t->easy && set_options(t, &forward->options) && curl_multi_add_handle(forward->multi, t->easy) == CURLM_OK)
+    return t;
+  curl_easy_cleanup(t->easy);
+  curl_slist_free_all(t->headers);
+  free(t);
+  return NULL;
 }
 
 static void transfer_free(transfer *t)
@@ -185,7 +195,6 @@ static bool begin_asked(xh_forward *forward)
       uv_mutex_unlock(&forward->lock);
       return true;
     }
-    curl_multi_add_handle(forward->multi, t->easy);
     t->next = forward->running;
     forward->running = t;
     forward->active++;
@@ -241,13 +250,15 @@ static void free_forward(uv_handle_t *handle)
 
 int xh_forward_new(const xh_forward_options *options, xh_forward **ret_forward)
 {
-  xh_forward *forward = calloc(1, sizeof *forward);
+  xh_forward *forward = curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK ? calloc(1, sizeof *forward) : NULL;
   if (!forward)
     return XH_ENOMEM;
   forward->options = *options;
-  curl_global_init(CURL_GLOBAL_DEFAULT);
+  if (uv_mutex_init(&forward->lock) != 0) {
+    free(forward);
+    return XH_ENOMEM;
+  }
   forward->multi = curl_multi_init();
-  uv_mutex_init(&forward->lock);
   if (!forward->multi || uv_async_init(options->loop, &forward->wake, on_wake) != 0) {
     curl_multi_cleanup(forward->multi);
     uv_mutex_destroy(&forward->lock);

@@ -28,6 +28,10 @@ pending *pending_new(xh_receiver *receiver, xh_request *request, const char *del
     return NULL;
   p->request = request;
   p->delivery = strdup(delivery);
+  if (!p->delivery) {
+    free(p);
+    return NULL;
+  }
   p->identified = xh_request_head(request)->id.ptr != NULL;
   xh_buf_init(&p->tail, 8192);
   p->next = receiver->pendings;
@@ -159,7 +163,7 @@ void receiver_job_done(void *arg, xh_job *job, const xh_job_outcome *outcome)
   if (job->forward && (!outcome->ok || receiver->options.verbose))
     say(receiver, job, outcome, outcome->ok, outcome->words);
   size_t lane = lane_of(receiver, job), bytes = xh_job_bytes(job);
-  pending *p = receiver->spool ? xh_map_remove_id(&receiver->waiting, job->spool_id) : job->waiter;
+  pending *p = receiver->spool ? xh_map_remove_id(&receiver->waiting, job->spool_id) : receiver->abandoned ? NULL : job->waiter;
   char *delivery = receiver->options.wait && receiver->spool && !p ? strdup(job->delivery) : NULL;
   xh_seen_state state = XH_SEEN_NEVER;
   bool cut_short = receiver->ending && !outcome->ok; /* by us: it counts as not begun */
@@ -230,7 +234,7 @@ void receiver_spool_trouble(void *arg, int rc)
 {
   xh_receiver *receiver = arg;
   if (rc)
-    xh_log(XH_LOG_ERROR, "the spool %s can't be written: %s; requests are answered 503 until it can", receiver->options.spool, xh_err_text(rc));
+    xh_log(XH_LOG_ERROR, "the spool %s can't be used: %s; what can't be stored is answered 503", receiver->options.spool, xh_err_text(rc));
   else
-    xh_log(XH_LOG_INFO, "the spool %s can be written again", receiver->options.spool);
+    xh_log(XH_LOG_INFO, "the spool %s can be used again", receiver->options.spool);
 }

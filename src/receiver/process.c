@@ -37,6 +37,11 @@ struct xh_process {
 
 static void look_for_ended(uv_signal_t *handle, int signum);
 
+static void free_reaper(uv_handle_t *handle)
+{
+  free(handle->data);
+}
+
 int xh_reaper_new(uv_loop_t *loop, xh_reaper **ret_reaper)
 {
   xh_reaper *reaper = calloc(1, sizeof *reaper);
@@ -48,15 +53,13 @@ int xh_reaper_new(uv_loop_t *loop, xh_reaper **ret_reaper)
     free(reaper);
     return XH_ENOMEM;
   }
-  uv_signal_start(&reaper->signal, look_for_ended, SIGCHLD);
+  if (uv_signal_start(&reaper->signal, look_for_ended, SIGCHLD) != 0) {
+    uv_close((uv_handle_t *)&reaper->signal, free_reaper);
+    return XH_ENOMEM;
+  }
   uv_unref((uv_handle_t *)&reaper->signal);
   *ret_reaper = reaper;
   return 0;
-}
-
-static void free_reaper(uv_handle_t *handle)
-{
-  free(handle->data);
 }
 
 void xh_reaper_close(xh_reaper *reaper)
@@ -250,8 +253,11 @@ static void watch(xh_reaper *reaper, xh_process *process, int fd)
   process->output.data = process->timer.data = process;
   uv_pipe_init(reaper->loop, &process->output, 0);
   uv_timer_init(reaper->loop, &process->timer);
-  uv_pipe_open(&process->output, fd);
-  uv_read_start((uv_stream_t *)&process->output, on_alloc, on_output);
+  int error = uv_pipe_open(&process->output, fd);
+  if (error)
+    close(fd);
+  if (error || uv_read_start((uv_stream_t *)&process->output, on_alloc, on_output) != 0)
+    close_output(process); /* it runs to its end, unheard */
   if (process->spec.limit_ms > 0)
     uv_timer_start(&process->timer, on_limit, (uint64_t)process->spec.limit_ms, 0);
   process->next = reaper->first;

@@ -35,13 +35,13 @@ static int open_spool(xh_receiver *receiver, char *ret_why, size_t why_size)
                                   .folder = options->spool,
                                   .lanes = receiver->lanes,
                                   .lane_count = receiver->lane_count,
+                                  .seen_since_ms = xh_wall_ms() - XH_SEEN_KEEP_MS,
                                   .arg = receiver,
+                                  .seen = on_seen,
                                   .added = receiver_spool_added,
                                   .turn = receiver_spool_turn,
                                   .trouble = receiver_spool_trouble};
   int rc = xh_spool_open(&spool, &receiver->spool);
-  if (rc == 0)
-    rc = xh_spool_each_seen(receiver->spool, xh_wall_ms() - XH_SEEN_KEEP_MS, on_seen, receiver);
   if (rc)
     snprintf(ret_why, why_size, "the spool %s can't be opened: %s", options->spool, xh_err_text(rc));
   return rc;
@@ -100,7 +100,6 @@ int xh_receiver_new(const xh_receiver_options *options, xh_receiver **ret_receiv
   }
   receiver->options = *options;
   receiver->loop = options->server.loop;
-  RAND_bytes((unsigned char *)&receiver->prefix, sizeof receiver->prefix);
   xh_map_init(&receiver->waiting);
   xh_buf_init(&receiver->line, XH_LINE_CAP_BYTES);
   uv_timer_init(receiver->loop, &receiver->stop_timer);
@@ -110,7 +109,11 @@ int xh_receiver_new(const xh_receiver_options *options, xh_receiver **ret_receiv
   server->arg = receiver;
   server->request = receiver_on_request;
   server->refused = receiver_on_refused;
-  int rc = open_workers(receiver, ret_why, why_size);
+  int rc = RAND_bytes((unsigned char *)&receiver->prefix, sizeof receiver->prefix) == 1 ? 0 : XH_EIO;
+  if (rc)
+    snprintf(ret_why, why_size, "the system gives no random numbers");
+  if (rc == 0)
+    rc = open_workers(receiver, ret_why, why_size);
   if (rc == 0)
     rc = open_spool(receiver, ret_why, why_size);
   if (rc == 0)
@@ -143,6 +146,7 @@ void xh_receiver_found(const xh_receiver *receiver, int64_t *ret_pending, int64_
 /* Whoever waits for a job that will not begin any more. */
 static void answer_the_rest(xh_receiver *receiver)
 {
+  receiver->abandoned = true;
   for (pending *p; (p = receiver->pendings) != NULL;) {
     receiver_remember(receiver, p, XH_SEEN_NEVER);
     xh_request_refuse(p->request, 503, FULL_RETRY_S,

@@ -44,8 +44,10 @@ struct xh_receiver {
   unsigned prefix; /* of the ids that we give */
   uv_timer_t stop_timer;
   bool stopping, ending;
+  bool abandoned; /* those who waited were told so: jobs' waiters are gone */
   xh_buf line;
 };
+
 /* Prints what is in receiver->line and empties it. */
 void receiver_print(xh_receiver *receiver);
 

@@ -62,6 +62,8 @@ static void on_sweep(uv_timer_t *timer)
   int64_t now_ms = xh_mono_ms();
   for (xh_connection *late; (late = xh_connections_late(&server->connections, now_ms)) != NULL;)
     server_hang_up(late);
+  if (server->connections.count == 0)
+    uv_timer_stop(timer);
 }
 
 static void on_connection(void *arg, struct MHD_Connection *connection, void **socket_context, enum MHD_ConnectionNotificationCode code)
@@ -82,6 +84,8 @@ static void on_connection(void *arg, struct MHD_Connection *connection, void **s
   int on = 1;
   setsockopt(one->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   xh_connections_add(&server->connections, one, xh_mono_ms() + server->options.head_timeout_ms);
+  if (!uv_is_active((uv_handle_t *)&server->sweep))
+    uv_timer_start(&server->sweep, on_sweep, SWEEP_MS, SWEEP_MS);
   if (server->connections.count > server->options.connection_max)
     server_hang_up(xh_connections_stalest(&server->connections));
 }
@@ -143,16 +147,17 @@ static struct MHD_Daemon *start_daemon(xh_server *server)
                           tls ? tls_items : none, MHD_OPTION_END);
 }
 
-static void watch(xh_server *server)
+static int watch(xh_server *server)
 {
   uv_loop_t *loop = server->options.loop;
+  const union MHD_DaemonInfo *info = MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+  if (!info || uv_poll_init(loop, &server->poll, info->epoll_fd) != 0)
+    return XH_EIO;
   server->open_handles = 3;
   server->poll.data = server->sweep.data = server->again.data = server;
-  uv_poll_init(loop, &server->poll, MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd);
-  uv_poll_start(&server->poll, UV_READABLE, on_readable);
   uv_timer_init(loop, &server->sweep);
-  uv_timer_start(&server->sweep, on_sweep, SWEEP_MS, SWEEP_MS);
   uv_idle_init(loop, &server->again);
+  return uv_poll_start(&server->poll, UV_READABLE, on_readable) == 0 ? 0 : XH_EIO;
 }
 
 int xh_server_new(const xh_server_options *options, xh_server **ret_server, char *ret_why, size_t why_size)
@@ -180,7 +185,17 @@ int xh_server_new(const xh_server_options *options, xh_server **ret_server, char
     free(server);
     return XH_EINVAL;
   }
-  watch(server);
+  int rc = watch(server);
+  if (rc) {
+    snprintf(ret_why, why_size, "the event loop can't watch the HTTP server");
+    if (server->open_handles > 0) {
+      xh_server_close(server);
+    } else {
+      MHD_stop_daemon(server->daemon); /* closes the listening socket */
+      free(server);
+    }
+    return rc;
+  }
   *ret_server = server;
   return 0;
 }

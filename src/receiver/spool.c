@@ -45,11 +45,12 @@ struct xh_spool {
   op_list asked, answered; /* under the lock */
   lane *lanes;
   bool stopping, granted;
-  int told; /* the state of writing that the loop knows */
-  int state;
+  int state; /* of the database: 0, or why it refuses; under the lock */
+  int told;  /* the state that the loop knows; under the lock */
   int64_t pending_at_start, failed_at_start;
   /* the thread's own */
   op_list held; /* ends of jobs that could not be written yet */
+  int write_rc, load_rc; /* of the last try */
   int64_t last_due_ms, last_prune_ms;
 };
 
@@ -125,13 +126,25 @@ static void answer(xh_spool *spool, op *o, int rc)
   uv_mutex_unlock(&spool->lock);
 }
 
-/* The end of a job is written; whoever stood behind it may come. */
+/* The end of a job is written; whoever stood behind it may come. When that can't be read now, the end is written once more, later, which
+ * changes nothing. */
 static void settle(xh_spool *spool, op *o)
 {
   lane *l = &spool->lanes[o->lane];
+  int rc = 0;
   if (o->job->object && !(o->kind == OP_FAILED && o->failure.next_ms > 0))
-    xh_spool_db_load_behind(spool->db, spool->options.lanes[o->lane], o->job->object, l->cursor, &l->loaded);
-  free_op(o);
+    rc = xh_spool_db_load_behind(spool->db, spool->options.lanes[o->lane], o->job->object, l->cursor, &l->loaded);
+  if (rc)
+    push(&spool->held, o);
+  else
+    free_op(o);
+}
+
+static void update_state(xh_spool *spool)
+{
+  uv_mutex_lock(&spool->lock);
+  spool->state = spool->write_rc ? spool->write_rc : spool->load_rc;
+  uv_mutex_unlock(&spool->lock);
 }
 
 static void mark_more(xh_spool *spool)
@@ -159,45 +172,59 @@ static void write_batch(xh_spool *spool, op_list *batch)
     for (op *o; (o = pop(&ends)) != NULL;)
       settle(spool, o);
   append_all(&spool->held, &ends);
-  uv_mutex_lock(&spool->lock);
-  spool->state = rc;
-  uv_mutex_unlock(&spool->lock);
+  spool->write_rc = rc;
+  update_state(spool);
 }
 
-static void load_lane(xh_spool *spool, size_t index, bool look_for_due, int64_t credits)
+static int load_due(xh_spool *spool, size_t index, size_t room)
 {
   lane *l = &spool->lanes[index];
-  const char *name = spool->options.lanes[index];
-  int64_t room = credits - (int64_t)l->loaded.count;
-  if (room > 0 && look_for_due && xh_spool_db_begin(spool->db) == 0) {
-    xh_job_list due = {NULL, NULL, 0};
-    bool ok = xh_spool_db_load_due(spool->db, name, xh_wall_ms(), l->cursor, (size_t)room, &due) == 0 && xh_spool_db_commit(spool->db) == 0;
-    xh_spool_db_rollback(spool->db);
-    for (xh_job *job; (job = xh_job_list_pop(&due)) != NULL;)
-      if (ok)
-        xh_job_list_push(&l->loaded, job);
-      else
-        xh_job_free(job); /* still due in the database */
-    room = credits - (int64_t)l->loaded.count;
-  }
-  if (room > 0 && l->more) {
+  xh_job_list due = {NULL, NULL, 0};
+  int rc = xh_spool_db_begin(spool->db);
+  if (rc == 0)
+    rc = xh_spool_db_load_due(spool->db, spool->options.lanes[index], xh_wall_ms(), l->cursor, room, &due);
+  if (rc == 0)
+    rc = xh_spool_db_commit(spool->db);
+  xh_spool_db_rollback(spool->db);
+  for (xh_job *job; (job = xh_job_list_pop(&due)) != NULL;)
+    if (rc == 0)
+      xh_job_list_push(&l->loaded, job);
+    else
+      xh_job_free(job); /* still due in the database */
+  return rc;
+}
+
+static int load_lane(xh_spool *spool, size_t index, bool look_for_due, int64_t credits)
+{
+  lane *l = &spool->lanes[index];
+  int rc = 0;
+  if (look_for_due && credits > (int64_t)l->loaded.count)
+    rc = load_due(spool, index, (size_t)credits - l->loaded.count);
+  if (rc == 0 && l->more && credits > (int64_t)l->loaded.count) {
     size_t before = l->loaded.count;
-    int rc = xh_spool_db_load(spool->db, name, &l->cursor, (size_t)room, XH_SPOOL_LOAD_BYTES, &l->loaded);
+    rc = xh_spool_db_load(spool->db, spool->options.lanes[index], &l->cursor, (size_t)credits - before, XH_SPOOL_LOAD_BYTES, &l->loaded);
     l->more = rc != 0 || l->loaded.count > before;
   }
+  return rc;
 }
 
 static void load(xh_spool *spool)
 {
   int64_t now_ms = xh_mono_ms();
   bool look_for_due = now_ms - spool->last_due_ms >= DUE_EVERY_MS;
+  int rc = 0;
   if (look_for_due)
     spool->last_due_ms = now_ms;
   for (size_t i = 0; i < spool->options.lane_count; i++) {
     uv_mutex_lock(&spool->lock);
     int64_t credits = spool->lanes[i].credits;
     uv_mutex_unlock(&spool->lock);
-    load_lane(spool, i, look_for_due, credits);
+    int lane_rc = load_lane(spool, i, look_for_due, credits);
+    rc = rc ? rc : lane_rc;
+  }
+  if (rc || look_for_due) { /* otherwise nothing may have been asked of the database */
+    spool->load_rc = rc;
+    update_state(spool);
   }
   if (now_ms - spool->last_prune_ms >= PRUNE_EVERY_MS) {
     spool->last_prune_ms = now_ms;
@@ -285,36 +312,67 @@ static void on_wake(uv_async_t *handle)
   }
 }
 
-int xh_spool_open(const xh_spool_options *options, xh_spool **ret_spool)
+static void free_spool(uv_handle_t *handle)
 {
-  xh_spool *spool = calloc(1, sizeof *spool);
-  lane *lanes = calloc(options->lane_count, sizeof *lanes);
-  int rc = spool && lanes ? xh_spool_db_open(options->folder, true, &spool->db) : XH_ENOMEM;
+  xh_spool *spool = handle->data;
+  free(spool->lanes);
+  free(spool);
+}
+
+static int open_db(xh_spool *spool)
+{
+  const xh_spool_options *options = &spool->options;
+  int rc = xh_spool_db_open(options->folder, true, &spool->db);
   if (rc == 0)
     rc = xh_spool_db_count(spool->db, &spool->pending_at_start, &spool->failed_at_start);
-  if (rc) {
-    if (spool)
-      xh_spool_db_close(spool->db);
-    free(spool);
-    free(lanes);
-    return rc;
+  if (rc == 0)
+    rc = xh_spool_db_each_seen(spool->db, options->seen_since_ms, options->seen, options->arg);
+  return rc;
+}
+
+/* With `wake` open, everything else is freed with it on the loop. */
+static int start_thread(xh_spool *spool)
+{
+  if (uv_mutex_init(&spool->lock) != 0)
+    return XH_ENOMEM;
+  if (uv_cond_init(&spool->work) != 0) {
+    uv_mutex_destroy(&spool->lock);
+    return XH_ENOMEM;
   }
-  spool->options = *options;
-  spool->lanes = lanes;
-  mark_more(spool);
-  spool->last_prune_ms = xh_mono_ms();
-  uv_mutex_init(&spool->lock);
-  uv_cond_init(&spool->work);
-  uv_async_init(options->loop, &spool->wake, on_wake);
-  spool->wake.data = spool;
-  *ret_spool = spool;
+  if (uv_thread_create(&spool->thread, thread_main, spool) != 0) {
+    uv_cond_destroy(&spool->work);
+    uv_mutex_destroy(&spool->lock);
+    return XH_ENOMEM;
+  }
   return 0;
 }
 
-int xh_spool_each_seen(xh_spool *spool, int64_t since_ms, void (*found)(void *arg, xh_str delivery, int state, int64_t at_ms), void *arg)
+int xh_spool_open(const xh_spool_options *options, xh_spool **ret_spool)
 {
-  int rc = xh_spool_db_each_seen(spool->db, since_ms, found, arg);
-  return rc ? rc : uv_thread_create(&spool->thread, thread_main, spool) == 0 ? 0 : XH_ENOMEM;
+  xh_spool *spool = calloc(1, sizeof *spool);
+  if (!spool)
+    return XH_ENOMEM;
+  spool->options = *options;
+  spool->lanes = calloc(options->lane_count, sizeof *spool->lanes);
+  spool->wake.data = spool;
+  spool->last_prune_ms = xh_mono_ms();
+  int rc = spool->lanes ? open_db(spool) : XH_ENOMEM;
+  if (rc == 0 && uv_async_init(options->loop, &spool->wake, on_wake) != 0)
+    rc = XH_EIO;
+  if (rc) {
+    xh_spool_db_close(spool->db);
+    free_spool((uv_handle_t *)&spool->wake);
+    return rc;
+  }
+  mark_more(spool);
+  rc = start_thread(spool);
+  if (rc) {
+    xh_spool_db_close(spool->db);
+    uv_close((uv_handle_t *)&spool->wake, free_spool);
+    return rc;
+  }
+  *ret_spool = spool;
+  return 0;
 }
 
 void xh_spool_found(const xh_spool *spool, int64_t *ret_pending, int64_t *ret_failed)
@@ -338,6 +396,10 @@ int xh_spool_add(xh_spool *spool, xh_job_list *jobs, const char *delivery, void 
     return XH_ENOMEM;
   o->kind = OP_ADD;
   o->delivery = delivery ? strdup(delivery) : NULL;
+  if (delivery && !o->delivery) {
+    free(o);
+    return XH_ENOMEM;
+  }
   o->tag = tag;
   o->jobs = *jobs;
   *jobs = (xh_job_list){NULL, NULL, 0};
@@ -382,13 +444,6 @@ void xh_spool_failed(xh_spool *spool, size_t index, xh_job *job, const xh_spool_
   o->failure = (xh_spool_failure){
       .attempts = failure->attempts, .next_ms = failure->next_ms, .resume = job->resume, .error = o->error, .tail = o->tail};
   ask(spool, o);
-}
-
-static void free_spool(uv_handle_t *handle)
-{
-  xh_spool *spool = handle->data;
-  free(spool->lanes);
-  free(spool);
 }
 
 static void drop_list(op_list *list)

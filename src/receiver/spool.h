@@ -19,26 +19,28 @@ typedef struct xh_spool_options {
   const char *folder;
   const char *const *lanes; /* "" for the scripts, and the URLs to pass on to; borrowed for the spool's life */
   size_t lane_count;
+  int64_t seen_since_ms; /* remembered deliveries before it are forgotten */
   void *arg;
+  /* For each remembered delivery, within xh_spool_open; see xh_spool_db_each_seen. */
+  void (*seen)(void *arg, xh_str delivery, int state, int64_t at_ms);
   /* A request's jobs are committed and synced, or were not (`rc`): `tag` is what xh_spool_add was given. `jobs`, borrowed,
    * have their spool_id. Comes before any of their turns. */
   void (*added)(void *arg, void *tag, int rc, const xh_job *jobs);
   /* A job's turn has come: the callee's now. */
   void (*turn)(void *arg, size_t lane, xh_job *job);
-  /* Writing has begun to fail, or works again (0). */
+  /* The database has begun to refuse, or works again (0). */
   void (*trouble)(void *arg, int rc);
 } xh_spool_options;
 
-/* Opens (or makes) the database and starts the thread. Nothing is handed out before xh_spool_grant. */
+/* Opens (or makes) the database and starts the thread. Nothing is handed out before xh_spool_grant. Returns 0 or a code of
+ * xh_spool_db_open. */
 int xh_spool_open(const xh_spool_options *options, xh_spool **ret_spool);
-
-/* The remembered deliveries, see xh_spool_db_each_seen. Before anything is added. */
-int xh_spool_each_seen(xh_spool *spool, int64_t since_ms, void (*found)(void *arg, xh_str delivery, int state, int64_t at_ms), void *arg);
 
 /* What waited in it when it was opened. */
 void xh_spool_found(const xh_spool *spool, int64_t *ret_pending, int64_t *ret_failed);
 
-/* Stores one request's jobs (the list becomes the spool's) and its delivery's id, all or nothing. `added` follows. */
+/* Stores one request's jobs (the list becomes the spool's) and its delivery's id (NULL: none, copied), all or nothing. `added`
+ * follows. Returns 0, or XH_ENOMEM and leaves the list. */
 int xh_spool_add(xh_spool *spool, xh_job_list *jobs, const char *delivery, void *tag);
 
 /* `count` more jobs of the lane may be handed out. */

@@ -177,6 +177,10 @@ test('TLS', async t => {
   const large = { ...event('vm.start'), result: 'x'.repeat(3_000_000) }
   assert.equal((await r.post(large, {}, { ca })).status, 200)
   await assert.rejects(r.post(event('vm.start')), /self.signed/)
+  const impatient = await listen(t, ['--no-scripts', '--cert', cert, '--key', key, '--header-timeout', '300ms'])
+  const mute = await raw(impatient.port, '\x16\x03\x01') // a handshake that does not go on
+  assert.ok(mute.ms < 5000 && mute.got === '', `closed after ${mute.ms} ms`)
+  assert.equal((await impatient.post(event('vm.start'), {}, { ca })).status, 200)
   assert.equal((await send(t, r.url, [event('vm.start')], { tls: { caFile: cert } })).delivered, 1)
   for (const [args, why] of [[['--cert', cert], /belong together/], [['--cert', key, '--key', cert], /did not start: is --cert a PEM certificate/]]) {
     const { status, stderr } = await run(['listen', '--port', '0', ...args], { limitMs: 3000 })
@@ -293,6 +297,13 @@ test('more work than memory: 503 with a time to come back, nothing lost that was
   const last = statuses.at(-1)
   assert.deepEqual([last.status, last.headers['retry-after']], [503, '10'])
   assert.ok(statuses.filter(({ status }) => status === 202).length >= 4)
+})
+
+test('IPv6', async t => {
+  const r = await listen(t, ['--no-scripts', '--bind', '::1'])
+  assert.match(r.url, /^http:\/\/\[::1\]:\d+\/$/)
+  const { status } = await fetch(r.url, { method: 'POST', body: JSON.stringify(event('vm.start')), headers: { 'content-type': 'application/json' } })
+  assert.equal(status, 200)
 })
 
 test('wrong use is named', async t => {

@@ -1,6 +1,7 @@
 // xo-hooks listen: which scripts run, with what, for how long, how many at once; --wait; --forward; the stop.
 import assert from 'node:assert/strict'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { connect } from 'node:net'
 import { join } from 'node:path'
 import { test } from 'node:test'
 
@@ -254,6 +255,28 @@ test('--end-scripts, or a second signal: running scripts are ended, their reques
     assert.deepEqual(await ended, { code: 0, signal: null })
     assert.equal(g.ended(0), false)
   }
+})
+
+test('a target that answers after its sender was told of the stop', async t => {
+  const held = []
+  const target = await httpTarget(t, (request, res) => held.push(res))
+  const r = await listen(t, ['--no-scripts', '--wait', '--forward', target.url], { preset: 'asan-ubsan' })
+  const answer = r.post(event('vm.start'))
+  await target.next()
+  const slow = connect(r.port, '127.0.0.1') // keeps the receiver from ending at once
+  slow.on('error', () => {})
+  const begun = r.post(event('vm.start'))
+  await target.next()
+  slow.write('POST / HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{')
+  assert.equal((await r.post('{"text":1}')).status, 422, 'what was sent before this has been read')
+  const ended = r.stop()
+  await r.process.waitFor(/terminated: stopping/)
+  r.process.proc.kill('SIGTERM')
+  assert.equal((await answer).status, 503)
+  held.forEach(res => res.end())
+  assert.equal((await begun).status, 503)
+  assert.deepEqual(await ended, { code: 0, signal: null }, r.process.stderr.join('\n'))
+  slow.destroy()
 })
 
 test('under load with sanitizers: nothing is found, nothing is lost', async t => {

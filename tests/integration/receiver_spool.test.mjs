@@ -244,11 +244,25 @@ test('a full disk: 503 with a time to come back, and it goes on when there is ro
   assert.equal(last.status, 503, 'the disk refused')
   assert.match(last.json.error, /can't be stored: .*try again later/)
   assert.equal(last.headers['retry-after'], '10')
-  await r.process.waitFor(/the spool .* can't be written: .*; requests are answered 503 until it can/)
+  await r.process.waitFor(/the spool .* can't be used: .*; what can't be stored is answered 503/)
   await limit('unlimited:')
   assert.equal((await numbered(r, answers.length - 1, { pad })).status, 202, 'the same request, sent again')
-  await r.process.waitFor(/the spool .* can be written again/)
+  await r.process.waitFor(/the spool .* can be used again/)
   await spoolEmpty(s.folder)
   const ran = new Set(s.notes().map(note => note.split(' ')[0]))
   assert.deepEqual(answers.map((_, i) => `msg_${i}`).filter(id => !ran.has(id)), [], 'all that was answered 202 has run')
+})
+
+test('what is shown of a spool steers no terminal and tells no secret', async t => {
+  const s = spooling(t, `printf 'x\\033[31my\\302\\233z\\n'; exit 1`, { args: ['--retry', '0', '--retry-wait', '10ms', '--forward', 'http://user:pw@127.0.0.1:9/x?token=1'] })
+  const r = await s.start()
+  await r.post('{"type":"post","method":"vm.start","params":{"a":"\u009b31m\u007f"},\n "result":"ü"}', { 'webhook-id': 'msg_1' })
+  await until('both failed', async () => (await spoolList(s.folder, '--failed')).length === 2)
+  for (const args of [['list'], ['show', 'msg_1']]) {
+    const { stdout } = await spool(s.folder, ...args)
+    assert.match(stdout, /→ http:\/\/127\.0\.0\.1:9\/x {2}1 attempt/)
+    assert.doesNotMatch(stdout, /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]|user:pw|token=1/)
+  }
+  assert.match((await spool(s.folder, 'show', 'msg_1')).stdout, /x\?\[31my\?z\n[^]*"a":"\?31m\?"},\n "result":"ü"/)
+  assert.doesNotMatch(JSON.stringify(await spoolList(s.folder)), /user:pw|token=1/)
 })
