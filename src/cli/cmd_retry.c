@@ -40,7 +40,7 @@ typedef struct offline {
   int64_t retried;
 } offline;
 
-static void on_retried(void *arg, int rc, int64_t count, const int64_t *targets, size_t target_count)
+static void on_retried(void *arg, int rc, int64_t count, const xh_retried *targets, size_t target_count)
 {
   offline *off = arg;
   (void)targets, (void)target_count;

@@ -72,7 +72,7 @@ target *dispatcher_target(xh_dispatcher *d, int64_t target_id)
   return t;
 }
 
-static void name_target(target *t, const xh_hook *hook)
+void target_name(target *t, const xh_hook *hook)
 {
   if (!t->url_shown && hook)
     t->url_shown = strdup(hook->url_shown);
@@ -208,7 +208,7 @@ void xh_dispatcher_submit(xh_dispatcher *dispatcher, const xh_submission *submis
     xh_delivery_free(delivery); /* it stays in the outbox */
     return;
   }
-  name_target(t, hook);
+  target_name(t, hook);
   t->pending_count++;
   if (leave_in_outbox(t, submission)) {
     xh_delivery_free(delivery);
@@ -240,11 +240,12 @@ void xh_dispatcher_unwatch(xh_dispatcher *dispatcher, int64_t delivery_id)
     j->watch = NULL;
 }
 
-void xh_dispatcher_look(xh_dispatcher *dispatcher, int64_t target_id)
+void xh_dispatcher_look(xh_dispatcher *dispatcher, int64_t target_id, int64_t revived_count)
 {
   target *t = dispatcher_target(dispatcher, target_id);
   if (!t)
     return;
+  t->pending_count += revived_count;
   target_retry_at(t, xh_dispatcher_now_ms(dispatcher));
   if (t->breaker.held)
     t->breaker.probe_at_ms = xh_mono_ms();
@@ -320,7 +321,7 @@ static void take_backlog(xh_dispatcher *d)
     target *t = dispatcher_target(d, items[i].target_id);
     if (!t)
       continue;
-    name_target(t, xh_dispatcher_hook(d, items[i].hook_id));
+    target_name(t, xh_dispatcher_hook(d, items[i].hook_id));
     t->pending_count = items[i].pending_count;
     t->overflow = t->dropped_since_refill = true;
     t->due_ms = 1; /* perhaps; the first look tells */

@@ -76,8 +76,8 @@ int64_t xh_dispatcher_held_since(const xh_dispatcher *dispatcher, int64_t target
 /* Are there deliveries of the target in the outbox that were never in memory? What came before may be among them. */
 bool xh_dispatcher_is_behind(const xh_dispatcher *dispatcher, int64_t target_id);
 
-/* Deliveries of the target were made due by hand (a retry): look for them now, a held target is probed now. */
-void xh_dispatcher_look(xh_dispatcher *dispatcher, int64_t target_id);
+/* Deliveries of the target were made due by hand, `revived_count` of them were dead: looks for them now, a held target is probed now. */
+void xh_dispatcher_look(xh_dispatcher *dispatcher, int64_t target_id, int64_t revived_count);
 
 /* Is an attempt of the delivery running? */
 bool xh_dispatcher_is_sending(const xh_dispatcher *dispatcher, int64_t delivery_id);

@@ -30,6 +30,7 @@ struct xh_dispatcher {
 
 /* dispatcher.c */
 target *dispatcher_target(xh_dispatcher *d, int64_t target_id);
+void target_name(target *t, const xh_hook *hook); /* how logs and lists call it, unless it has a name */
 void dispatcher_drop(xh_dispatcher *d, job *j); /* out of memory's books; frees it */
 void dispatcher_wake_at(xh_dispatcher *d, int64_t mono_ms);
 void dispatcher_check_stopped(xh_dispatcher *d);

@@ -26,6 +26,7 @@ bool target_adopt(target *t, xh_delivery *delivery)
     xh_delivery_free(delivery);
     return false;
   }
+  target_name(t, hook);
   job *j = job_new(t, delivery, hook);
   if (!j)
     return false; /* it stays in the outbox */

@@ -157,11 +157,11 @@ static void asked_end(asked *a, int rc, const char *name, int64_t count)
   free(a);
 }
 
-static void on_retried(void *arg, int rc, int64_t count, const int64_t *target_ids, size_t target_count)
+static void on_retried(void *arg, int rc, int64_t count, const xh_retried *targets, size_t target_count)
 {
   asked *a = arg;
   for (size_t i = 0; i < target_count; i++)
-    xh_dispatcher_look(a->engine->dispatcher, target_ids[i]);
+    xh_dispatcher_look(a->engine->dispatcher, targets[i].target_id, targets[i].revived_count);
   asked_end(a, rc, "retried", count);
 }
 

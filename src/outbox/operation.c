@@ -49,7 +49,7 @@ void op_free(operation *op)
     break;
   case OP_RETRY:
     free(op->u.retry.ids);
-    id_list_done(&op->u.retry.targets);
+    free(op->u.retry.targets);
     id_list_done(&op->u.retry.hooks);
     break;
   case OP_NEXT_DUE:
@@ -105,6 +105,8 @@ void op_reset(operation *op)
     op_free_deliveries(op->u.refill.list);
     op->u.refill.list = NULL;
     op->u.refill.more = false;
+  } else if (op->kind == OP_RETRY) {
+    op->u.retry.at = op->u.retry.committed;
   } else if (op->kind == OP_ACCEPT) {
     for (xh_delivery *d = op->u.accept.first; d; d = d->next)
       d->event->row = d->body->row = d->event->users = d->body->users = 0;

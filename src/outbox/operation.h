@@ -58,14 +58,23 @@ typedef struct op_next_due {
   xh_due_cb done;
 } op_next_due;
 
+/* How far a retry is. */
+typedef struct retry_progress {
+  size_t next_index; /* of ids: where the next step begins */
+  int64_t after_id;  /* without ids: same */
+  int64_t count;
+  size_t target_count;
+} retry_progress;
+
 typedef struct op_retry {
   xh_retry_filter filter; /* ids owned */
   int64_t *ids;
   int64_t now_ms;
-  size_t next_index; /* of ids: where the next step begins */
-  int64_t after_id;  /* without ids: same */
-  id_list targets, hooks; /* touched, and started again */
-  int64_t count;
+  retry_progress at;
+  retry_progress committed; /* when the present step began */
+  xh_retried *targets;
+  size_t target_room;
+  id_list hooks; /* started again */
   xh_retry_cb done;
 } op_retry;
 
@@ -113,7 +122,7 @@ void op_queue_put(op_queue *queue, operation *op);
 operation *op_queue_take(op_queue *queue); /* NULL when empty */
 void op_queue_join(op_queue *queue, op_queue *more); /* appends all of `more`, which is empty after */
 
-/* Forgets what a step that was rolled back had found. Counts of a retry or a prune that did steps before stay about right. */
+/* Forgets what a step that was rolled back had found. The count of a prune that did steps before stays about right. */
 void op_reset(operation *op);
 
 /* Adds `id` unless it is the last one or in a short list already. Returns 0 or XH_ENOMEM. */

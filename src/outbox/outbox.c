@@ -231,7 +231,7 @@ static void finish(xh_outbox *o, operation *op)
     break;
   case OP_RETRY:
     note_restarted(o, &op->u.retry.hooks);
-    op->u.retry.done(op->arg, op->rc, op->u.retry.count, op->u.retry.targets.items, op->u.retry.targets.count);
+    op->u.retry.done(op->arg, op->rc, op->u.retry.at.count, op->u.retry.targets, op->u.retry.at.target_count);
     break;
   case OP_PRUNE:
     op->u.prune.done(op->arg, op->rc, op->u.prune.count);

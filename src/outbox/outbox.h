@@ -215,8 +215,14 @@ typedef struct xh_retry_filter {
   int64_t since_ms, until_ms; /* by acceptance; 0: open */
 } xh_retry_filter;
 
-/* Makes them waiting, due now, with a fresh schedule. The callback gets the count and calls of `touched` for each target come first. */
-typedef void (*xh_retry_cb)(void *arg, int rc, int64_t count, const int64_t *target_ids, size_t target_count);
+/* A target that has deliveries due by a retry; how many of them were dead. A target may stand in the list more than once. */
+typedef struct xh_retried {
+  int64_t target_id;
+  int64_t revived_count;
+} xh_retried;
+
+/* Makes them waiting, due now, with a fresh schedule. */
+typedef void (*xh_retry_cb)(void *arg, int rc, int64_t count, const xh_retried *targets, size_t target_count);
 int xh_outbox_retry(xh_outbox *outbox, const xh_retry_filter *filter, xh_retry_cb done, void *arg);
 
 /* The wall clock was set by that much: what waits moves along, its next attempt as well as what its expiry counts from. */

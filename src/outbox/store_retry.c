@@ -3,6 +3,28 @@
 #include "outbox/schema.h"
 #include "outbox/store.h"
 
+#include <stdlib.h>
+
+static int note_target(op_retry *retry, int64_t target_id, bool revived)
+{
+  retry_progress *at = &retry->at;
+  for (size_t i = retry->committed.target_count; i < at->target_count; i++)
+    if (retry->targets[i].target_id == target_id) {
+      retry->targets[i].revived_count += revived;
+      return 0;
+    }
+  if (at->target_count == retry->target_room) {
+    size_t room = retry->target_room ? retry->target_room * 2 : 16;
+    xh_retried *targets = realloc(retry->targets, room * sizeof *targets);
+    if (!targets)
+      return XH_ENOMEM;
+    retry->targets = targets;
+    retry->target_room = room;
+  }
+  retry->targets[at->target_count++] = (xh_retried){.target_id = target_id, .revived_count = revived};
+  return 0;
+}
+
 /* A delivery that the retry means. Dead: waiting again with a fresh schedule, its hook started again. Pending: due now; what was never
  * tried is that anyhow and keeps its turn. */
 static int revive(store *s, op_retry *retry, sqlite3_stmt *found)
@@ -36,19 +58,19 @@ static int revive(store *s, op_retry *retry, sqlite3_stmt *found)
       rc = id_list_add(&retry->hooks, hook_id);
   }
   if (rc == 0)
-    rc = id_list_add(&retry->targets, target_id);
-  retry->count++;
+    rc = note_target(retry, target_id, state == XH_DEAD);
+  retry->at.count++;
   return rc;
 }
 
 static int retry_ids(store *s, operation *op)
 {
   op_retry *retry = &op->u.retry;
-  size_t end = retry->next_index + STORE_RETRY_STEP;
+  size_t end = retry->at.next_index + STORE_RETRY_STEP;
   int rc = 0;
   if (end > retry->filter.id_count)
     end = retry->filter.id_count;
-  for (size_t i = retry->next_index; i < end && rc == 0; i++) {
+  for (size_t i = retry->at.next_index; i < end && rc == 0; i++) {
     sqlite3_stmt *found =
         store_statement(s, SLOT_PICK_ID,
                         "SELECT id, hook_id, target_id, state FROM delivery WHERE id = ?1 AND (?2 = 0 OR source_id = ?2)", &rc);
@@ -60,7 +82,7 @@ static int retry_ids(store *s, operation *op)
     rc = code == SQLITE_ROW ? revive(s, retry, found) : xh_schema_error(code);
     sqlite3_reset(found);
   }
-  retry->next_index = end;
+  retry->at.next_index = end;
   op->unfinished = rc == 0 && end < retry->filter.id_count;
   return rc;
 }
@@ -76,7 +98,7 @@ static int retry_dead(store *s, operation *op)
                                         &rc);
   if (!found)
     return rc;
-  sqlite3_bind_int64(found, 1, retry->after_id);
+  sqlite3_bind_int64(found, 1, retry->at.after_id);
   sqlite3_bind_int64(found, 2, retry->filter.hook_id);
   sqlite3_bind_int64(found, 3, retry->filter.source_id);
   sqlite3_bind_int64(found, 4, retry->filter.since_ms);
@@ -84,7 +106,7 @@ static int retry_dead(store *s, operation *op)
   sqlite3_bind_int(found, 6, STORE_RETRY_STEP);
   int code, rows = 0;
   while (rc == 0 && (code = sqlite3_step(found)) == SQLITE_ROW) {
-    retry->after_id = sqlite3_column_int64(found, 0);
+    retry->at.after_id = sqlite3_column_int64(found, 0);
     rc = revive(s, retry, found);
     rows++;
   }
@@ -97,6 +119,7 @@ static int retry_dead(store *s, operation *op)
 
 int store_retry(store *s, operation *op)
 {
+  op->u.retry.committed = op->u.retry.at;
   return op->u.retry.ids ? retry_ids(s, op) : retry_dead(s, op);
 }
 

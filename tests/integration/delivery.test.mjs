@@ -91,6 +91,8 @@ test('what is used up is dead, and a retry by hand sends it again', async t => {
   assert.equal((await s.json('retry', '--dead')).retried, 1)
   const [{ id }] = await s.settled('delivered', 1)
   assert.equal(id, target.requests[0].headers['webhook-id'])
+  const { targets, deliveries } = await s.json('stats')
+  assert.deepEqual([targets[0].pending, deliveries.pending], [0, 0])
 })
 
 test('410 stops the hook; a test that succeeds starts it again', async t => {

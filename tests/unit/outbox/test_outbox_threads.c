@@ -251,15 +251,27 @@ static void outcomes_move_deliveries_through_their_states(void **state)
   assert_int_equal(refill(f, XH_REFILL_FRESH, 0, 10).count, 0);
 }
 
-static void on_retried(void *arg, int rc, int64_t count, const int64_t *targets, size_t target_count)
+typedef struct retried {
+  int64_t count, revived_count;
+} retried;
+
+static void on_retried(void *arg, int rc, int64_t count, const xh_retried *targets, size_t target_count)
 {
-  int64_t *got = arg;
+  retried *got = arg;
   assert_int_equal(rc, 0);
-  *got = count;
-  if (count > 0) {
-    assert_int_equal(target_count, 1);
-    assert_true(targets[0] > 0);
-  }
+  got->count = count;
+  assert_int_equal(target_count, 1);
+  assert_true(targets[0].target_id > 0);
+  got->revived_count = targets[0].revived_count;
+}
+
+static retried retry(fixture *f, const xh_retry_filter *filter)
+{
+  retried got = {.count = -1};
+  assert_int_equal(xh_outbox_retry(f->outbox, filter, on_retried, &got), 0);
+  while (got.count < 0)
+    turn(f);
+  return got;
 }
 
 static void a_retry_by_hand_wakes_the_dead_and_their_stopped_hook(void **state)
@@ -269,18 +281,12 @@ static void a_retry_by_hand_wakes_the_dead_and_their_stopped_hook(void **state)
   int64_t id = accept_one(f, "a", "", 0, &o);
   settle(f, id, XH_DEAD, 0);
   xh_outbox_hook_set_stopped(f->outbox, f->hook, 5);
-  int64_t count = -1;
-  assert_int_equal(xh_outbox_retry(f->outbox, &(xh_retry_filter){.hook_id = f->hook}, on_retried, &count), 0);
-  while (count < 0)
-    turn(f);
-  assert_int_equal(count, 1);
+  retried dead = retry(f, &(xh_retry_filter){.hook_id = f->hook});
+  assert_true(dead.count == 1 && dead.revived_count == 1);
   assert_int_equal(xh_outbox_hook_stopped(f->outbox, f->hook), 0);
   assert_int_equal(refill(f, XH_REFILL_DUE, 0, 10).count, 1);
-  count = -1;
-  assert_int_equal(xh_outbox_retry(f->outbox, &(xh_retry_filter){.ids = &id, .id_count = 1}, on_retried, &count), 0);
-  while (count < 0)
-    turn(f);
-  assert_int_equal(count, 1); /* a pending one is made due */
+  retried pending = retry(f, &(xh_retry_filter){.ids = &id, .id_count = 1}); /* made due */
+  assert_true(pending.count == 1 && pending.revived_count == 0);
 }
 
 static void on_pruned(void *arg, int rc, int64_t count)
