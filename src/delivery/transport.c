@@ -27,7 +27,8 @@ struct xh_exchange {
 
 struct xh_transport {
   uv_loop_t *loop;
-  CURLM *multi;
+  CURLM *multi; /* NULL until the first request */
+  long connections_max;
   uv_timer_t timer;
   xh_exchange *running;
   xh_exchange *idle;
@@ -313,22 +314,32 @@ int xh_transport_new(uv_loop_t *loop, const xh_transport_options *options, xh_tr
   for (size_t i = 0; t->allow_metadata && i < options->allow_metadata_count; i++)
     if ((t->allow_metadata[i] = strdup(options->allow_metadata[i])) != NULL)
       t->allow_metadata_count = i + 1;
-  t->multi = t->allow_metadata_count == options->allow_metadata_count ? curl_multi_init() : NULL;
-  if (!t->multi) {
+  if (t->allow_metadata_count != options->allow_metadata_count) {
     free_transport(t);
     return XH_ENOMEM;
   }
-  long connections = options->connections_max ? (long)options->connections_max : 256;
-  curl_multi_setopt(t->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
-  curl_multi_setopt(t->multi, CURLMOPT_SOCKETDATA, t);
-  curl_multi_setopt(t->multi, CURLMOPT_TIMERFUNCTION, on_timer);
-  curl_multi_setopt(t->multi, CURLMOPT_TIMERDATA, t);
-  curl_multi_setopt(t->multi, CURLMOPT_MAXCONNECTS, connections);
-  curl_multi_setopt(t->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_MULTIPLEX);
+  t->connections_max = options->connections_max ? (long)options->connections_max : 256;
   uv_timer_init(loop, &t->timer);
   t->timer.data = t;
   *ret_transport = t;
   return 0;
+}
+
+/* libcurl and with it OpenSSL are set up with the first request: 3 MiB that a program without work does not take. */
+static bool open_multi(xh_transport *t)
+{
+  if (t->multi)
+    return true;
+  t->multi = curl_multi_init();
+  if (!t->multi)
+    return false;
+  curl_multi_setopt(t->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
+  curl_multi_setopt(t->multi, CURLMOPT_SOCKETDATA, t);
+  curl_multi_setopt(t->multi, CURLMOPT_TIMERFUNCTION, on_timer);
+  curl_multi_setopt(t->multi, CURLMOPT_TIMERDATA, t);
+  curl_multi_setopt(t->multi, CURLMOPT_MAXCONNECTS, t->connections_max);
+  curl_multi_setopt(t->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_MULTIPLEX);
+  return true;
 }
 
 static CURLcode apply(xh_exchange *x, const xh_request *request)
@@ -360,7 +371,7 @@ static CURLcode apply(xh_exchange *x, const xh_request *request)
 int xh_transport_send(xh_transport *transport, const xh_request *request, xh_response_cb done, void *arg,
                       xh_exchange **ret_exchange)
 {
-  xh_exchange *x = transport->closing ? NULL : take_exchange(transport);
+  xh_exchange *x = !transport->closing && open_multi(transport) ? take_exchange(transport) : NULL;
   if (!x) {
     free(request->headers);
     return XH_ENOMEM;
@@ -415,7 +426,8 @@ void xh_transport_close(xh_transport *transport, void (*done)(void *arg), void *
     transport->idle = x->next;
     free_exchange(x);
   }
-  curl_multi_cleanup(transport->multi); /* closes cached connections and their polls */
+  if (transport->multi)
+    curl_multi_cleanup(transport->multi); /* closes cached connections and their polls */
   uv_timer_stop(&transport->timer);
   uv_close((uv_handle_t *)&transport->timer, on_timer_closed);
 }

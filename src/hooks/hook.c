@@ -2,7 +2,6 @@
 
 #include "hooks/check.h"
 
-#include <openssl/sha.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -83,15 +82,6 @@ void xh_hook_label(const xh_hook *hook, char *out, size_t size)
 
 /* ---- what identifies it ---- */
 
-static bool digest(xh_hook *hook)
-{
-  unsigned char hash[SHA256_DIGEST_LENGTH];
-  SHA256((const unsigned char *)hook->config, strlen(hook->config), hash);
-  for (size_t i = 0; i < sizeof hash; i++)
-    snprintf(hook->digest + 2 * i, 3, "%02x", hash[i]);
-  return true;
-}
-
 static void add_part(xh_buf *key, const char *text)
 {
   xh_buf_z(key, text ? text : "-");
@@ -102,8 +92,9 @@ bool hook_identify(xh_hook *hook, const json_t *object)
 {
   xh_buf key;
   hook->config = json_dumps(object, JSON_COMPACT | JSON_SORT_KEYS);
-  if (!hook->config || !digest(hook))
+  if (!hook->config)
     return false;
+  xh_digest(xh_str_z(hook->config), hook->digest);
   xh_buf_init(&key, 64 * 1024);
   add_part(&key, hook->url);
   add_part(&key, hook->proxy);

@@ -6,6 +6,7 @@
 #ifndef XH_HOOKS_HOOK_H
 #define XH_HOOKS_HOOK_H
 
+#include "base/digest.h"
 #include "base/event.h"
 #include "base/signature.h"
 #include "base/str.h"
@@ -87,7 +88,7 @@ typedef struct xh_hook {
 
   /* What identifies it in the outbox. */
   char *config;         /* its JSON object in canonical form (sorted keys, no white space), with secrets */
-  char digest[65];      /* SHA-256 of config, hex */
+  char digest[XH_DIGEST_SIZE]; /* SHA-256 of config, hex */
   char *target_key;     /* URL, proxy and TLS identity in one string: hooks with the same key share limits and holds */
   uint32_t index;       /* its place in the `hooks` array, from 0 */
 } xh_hook;

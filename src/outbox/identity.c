@@ -1,13 +1,13 @@
 #include "outbox/identity.h"
 
+#include "base/digest.h"
 #include "base/err.h"
 #include "outbox/schema.h"
 
-#include <openssl/sha.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { HOOK_KEY_SIZE = 128, HASH_SIZE = 2 * SHA256_DIGEST_LENGTH + 1 };
+enum { HOOK_KEY_SIZE = 128 };
 
 static char *copy(xh_str text)
 {
@@ -58,14 +58,6 @@ static xh_str hook_key(int64_t source_id, xh_str digest, char key[HOOK_KEY_SIZE]
 {
   int len = snprintf(key, HOOK_KEY_SIZE, "%lld:%.*s", (long long)source_id, (int)(digest.len < 64 ? digest.len : 64), digest.ptr);
   return (xh_str){key, (size_t)len};
-}
-
-static void hash_key(xh_str key, char out[HASH_SIZE])
-{
-  unsigned char hash[SHA256_DIGEST_LENGTH];
-  SHA256((const unsigned char *)key.ptr, key.len, hash);
-  for (size_t i = 0; i < sizeof hash; i++)
-    snprintf(out + 2 * i, 3, "%02x", hash[i]);
 }
 
 /* Both maps or none; frees the value when it can't be kept. */
@@ -332,8 +324,8 @@ identity_hook *identities_hook(identities *ids, int64_t source_id, xh_str digest
 
 identity_target *identities_target(identities *ids, xh_str key, xh_str shown, operation **ret_op)
 {
-  char hash[HASH_SIZE];
-  hash_key(key, hash);
+  char hash[XH_DIGEST_SIZE];
+  xh_digest(key, hash);
   identity_target *target = xh_map_get(&ids->targets, xh_str_z(hash));
   *ret_op = NULL;
   if (target)

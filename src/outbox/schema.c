@@ -4,11 +4,11 @@
 
 #include <fcntl.h>
 #include <limits.h>
-#include <openssl/rand.h>
 #include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -144,12 +144,10 @@ static int touch(const char *path)
 
 static int draw_instance(sqlite3 *db)
 {
-  unsigned char bytes[8];
+  unsigned long long number; /* names an outbox, keeps no secret: the kernel's randomness, without setting OpenSSL up */
   char sql[96];
-  if (RAND_bytes(bytes, sizeof bytes) != 1)
+  if (getrandom(&number, sizeof number, 0) != (ssize_t)sizeof number)
     return XH_EIO;
-  unsigned long long number;
-  memcpy(&number, bytes, sizeof number);
   snprintf(sql, sizeof sql, "INSERT INTO meta(id, instance) VALUES(1, '%016llx')", number);
   return exec(db, sql);
 }
