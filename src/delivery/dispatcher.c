@@ -6,8 +6,14 @@
 #include "delivery/dispatcher_internal.h"
 #include "hooks/hooks.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 #include <sys/random.h>
+
+enum {
+  BURST_COUNT = 1024, /* so many deliveries in memory at once leave a heap worth giving back, */
+  CALM_MS = 1000      /* after so long without any */
+};
 
 /* ---- hooks ---- */
 
@@ -80,10 +86,23 @@ void target_name(target *t, const xh_hook *hook)
 
 void dispatcher_drop(xh_dispatcher *d, job *j)
 {
+  if (d->active.count > d->burst_count)
+    d->burst_count = d->active.count;
   xh_map_remove_id(&d->active, j->delivery->id);
   target_note_gone(j->target, j->delivery->id);
-  d->ready_bytes -= j->delivery->body->len;
+  d->ready_bytes -= job_bytes(j->delivery);
   job_free(j);
+  if (d->active.count == 0 && d->burst_count >= BURST_COUNT)
+    dispatcher_wake_at(d, xh_mono_ms() + CALM_MS);
+}
+
+/* After a burst the C library keeps the heap for the next one; a host that is short of memory needs it now. */
+static void give_memory_back(xh_dispatcher *d)
+{
+  if (d->active.count > 0 || d->burst_count < BURST_COUNT)
+    return;
+  d->burst_count = 0;
+  malloc_trim(0);
 }
 
 /* ---- time ---- */
@@ -146,6 +165,7 @@ static void on_timer(uv_timer_t *timer)
   (void)xh_dispatcher_now_ms(d);
   for_each_target(d, check_time_now);
   for_each_target(d, target_plan);
+  give_memory_back(d);
 }
 
 void dispatcher_wake_at(xh_dispatcher *d, int64_t mono_ms)
@@ -185,7 +205,7 @@ static void kick(xh_dispatcher *d)
 static bool leave_in_outbox(target *t, const xh_submission *s)
 {
   const xh_dispatcher *d = t->dispatcher;
-  size_t bytes = s->delivery->body->len;
+  size_t bytes = job_bytes(s->delivery);
   if (s->urgent || !s->durable)
     return false;
   bool full = !target_has_room(t, bytes) || (d->ready_bytes > 0 && d->ready_bytes + bytes > XH_READY_BYTES_MAX);
@@ -228,7 +248,7 @@ void xh_dispatcher_submit(xh_dispatcher *dispatcher, const xh_submission *submis
   j->urgent = submission->urgent;
   j->watch = submission->watch;
   j->watch_arg = submission->watch_arg;
-  d->ready_bytes += delivery->body->len;
+  d->ready_bytes += job_bytes(delivery);
   target_make_ready(t, j, j->urgent);
   kick(d);
 }

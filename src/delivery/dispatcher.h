@@ -3,7 +3,7 @@
  * outbox, limits what runs at once, holds targets that are down, and tells the outbox what became of each attempt.
  *
  * Memory is bounded whatever the backlog: a target has at most XH_READY_COUNT_MAX deliveries in memory, all together at most
- * `ready_bytes_max` of bodies; the rest stays in the outbox. Loop thread only.
+ * XH_READY_BYTES_MAX; the rest stays in the outbox. Loop thread only.
  */
 #ifndef XH_DELIVERY_DISPATCHER_H
 #define XH_DELIVERY_DISPATCHER_H
@@ -16,7 +16,7 @@ enum {
   XH_IN_FLIGHT_MAX = 256,       /* attempts running at once, in all */
   XH_TARGET_IN_FLIGHT_MAX = 16, /* and for one target */
   XH_TARGET_WINDOW_FIRST = 4,   /* a target that is not known yet starts with so many */
-  XH_READY_COUNT_MAX = 512,
+  XH_READY_COUNT_MAX = 4096,
   XH_READY_BYTES_MAX = 32 * 1024 * 1024
 };
 

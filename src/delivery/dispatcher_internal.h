@@ -15,8 +15,9 @@ struct xh_dispatcher {
   xh_map targets; /* id → target */
   xh_map active;  /* delivery id → job in memory */
   xh_map hooks;   /* id → xh_hook, referenced */
+  size_t burst_count; /* the most of them at once since memory was given back */
   unsigned in_flight;
-  size_t ready_bytes; /* bodies of all jobs in memory */
+  size_t ready_bytes; /* all jobs in memory */
   target *starved_first, *starved_last;
   int64_t clock_offset_ms; /* wall minus monotonic, as last seen */
   int64_t moved_ms;        /* sum of the wall clock's jumps */

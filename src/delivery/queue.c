@@ -2,7 +2,10 @@
 
 #include <stdlib.h>
 
-enum { URGENT_EXTRA = 8 /* places above the window for events whose source waits */ };
+enum {
+  URGENT_EXTRA = 8, /* places above the window for events whose source waits */
+  JOB_OVERHEAD_BYTES = 768 /* what a delivery takes beside its body: its strings, the job, the books */
+};
 
 void job_list_append(job_list *list, job *j)
 {
@@ -104,14 +107,14 @@ void target_make_ready(target *t, job *j, bool first)
   else
     job_list_append(&t->ready, j);
   j->place = JOB_READY;
-  t->ready_bytes += j->delivery->body->len;
+  t->ready_bytes += job_bytes(j->delivery);
 }
 
 void target_unready(target *t, job *j)
 {
   job_list_remove(&t->ready, j);
   j->place = JOB_NOWHERE;
-  t->ready_bytes -= j->delivery->body->len;
+  t->ready_bytes -= job_bytes(j->delivery);
 }
 
 void delivery_move(xh_delivery *delivery, int64_t jump_ms)
@@ -122,35 +125,25 @@ void delivery_move(xh_delivery *delivery, int64_t jump_ms)
 
 void target_note_gone(target *t, int64_t delivery_id)
 {
-  if (!t->refilling)
-    return;
-  if (t->gone_count == t->gone_room) {
-    size_t room = t->gone_room ? t->gone_room * 2 : 64;
-    int64_t *gone = realloc(t->gone, room * sizeof *gone);
-    if (!gone) {
-      t->gone_lost = true;
-      return;
-    }
-    t->gone = gone;
-    t->gone_room = room;
-  }
-  t->gone[t->gone_count++] = delivery_id;
+  if (t->refilling && xh_map_set_id(&t->gone, delivery_id, t) != 0)
+    t->gone_lost = true;
 }
 
 bool target_is_gone(const target *t, int64_t delivery_id)
 {
-  for (size_t i = 0; i < t->gone_count; i++)
-    if (t->gone[i] == delivery_id)
-      return true;
-  return t->gone_lost;
+  return t->gone_lost || xh_map_get_id(&t->gone, delivery_id);
 }
 
 void target_forget_gone(target *t)
 {
-  free(t->gone);
-  t->gone = NULL;
-  t->gone_count = t->gone_room = 0;
+  xh_map_done(&t->gone, NULL);
+  xh_map_init(&t->gone);
   t->gone_lost = false;
+}
+
+size_t job_bytes(const xh_delivery *delivery)
+{
+  return delivery->body->len + JOB_OVERHEAD_BYTES;
 }
 
 bool target_has_room(const target *t, size_t bytes)

@@ -51,8 +51,7 @@ struct target {
   bool dropped_since_refill;
   bool refilling;
   /* Deliveries that left memory while the outbox was asked for more: what it had read of them before is old. */
-  int64_t *gone;
-  size_t gone_count, gone_room;
+  xh_map gone;
   bool gone_lost; /* without memory to note them: the whole answer is void */
   int64_t due_ms; /* wall clock of the earliest retry in the outbox; 0: none known */
   bool asking_due;
@@ -73,6 +72,7 @@ job *job_list_take(job_list *list); /* the first, or NULL */
 /* A job of the target; takes the delivery, references the hook. NULL without memory (the delivery is freed). */
 job *job_new(target *t, xh_delivery *delivery, xh_hook *hook);
 void job_free(job *j); /* not its followers */
+size_t job_bytes(const xh_delivery *delivery); /* the memory that it takes as a job */
 
 /* Into the ready queue: urgent ones and returning ones first, others last. Keeps the byte count. */
 void target_make_ready(target *t, job *j, bool first);

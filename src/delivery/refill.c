@@ -35,7 +35,7 @@ bool target_adopt(target *t, xh_delivery *delivery)
     return false;
   }
   j->durable = true;
-  d->ready_bytes += delivery->body->len;
+  d->ready_bytes += job_bytes(delivery);
   target_make_ready(t, j, false);
   return true;
 }

@@ -10,7 +10,7 @@
 #include <time.h>
 
 enum {
-  BATCH_COUNT_MAX = 4096,
+  BATCH_COUNT_MAX = 1024,
   BATCH_BYTES_MAX = 16 * 1024 * 1024,
   TRY_AGAIN_MS = 1000,
   /* Nobody waits for outcomes of attempts to be written: a crash before that only sends once more. They gather for a moment, so that
