@@ -5,7 +5,7 @@ import { connect } from 'node:net'
 import { join } from 'node:path'
 import { test } from 'node:test'
 
-import { httpTarget, run, tempFolder, until } from '../lib/program.mjs'
+import { httpTarget, root, run, tempFolder, until } from '../lib/program.mjs'
 import { listen, scriptFolder, send, signed, writeScripts } from '../lib/receiver.mjs'
 import { event } from '../lib/serve.mjs'
 
@@ -285,7 +285,7 @@ test('under load with sanitizers: nothing is found, nothing is lost', async t =>
     const spool = tempFolder(t)
     const scripts = scriptFolder(t, { 'default-post.sh': '#!/bin/sh\ncat >/dev/null\nexit $((XO_DURATION % 5 == 0 && XO_ATTEMPT < 2))\n' })
     const r = await listen(t, ['--scripts', scripts, '--spool', spool, '--serial', '--retry-wait', '50ms', '--verbose', '--forward', target.url], {
-      preset, env: { ASAN_OPTIONS: 'detect_leaks=1', UBSAN_OPTIONS: 'print_stacktrace=1', TSAN_OPTIONS: 'halt_on_error=1' },
+      preset, env: { ASAN_OPTIONS: 'detect_leaks=1', UBSAN_OPTIONS: 'print_stacktrace=1', TSAN_OPTIONS: `halt_on_error=1 suppressions=${join(root, 'tests/lib/tsan.supp')}` },
     })
     const N = 120
     await Promise.all([...Array(8).keys()].map(async client => {
