@@ -1,10 +1,85 @@
-/* The URL of a hook: judged by libcurl's parser, which is the one that will use it. */
+/*
+ * The URL of a hook: judged by libcurl's parser, which is the one that will use it. Before that it is written as browsers and Node.js
+ * understand what people type (URL Standard, "URL parsing" and "Percent-encoded bytes"): libcurl refuses a space that they mend.
+ */
 #include "hooks/check.h"
 
 #include <curl/curl.h>
 #include <stdlib.h>
+#include <strings.h>
 
 enum { URL_BYTES_MAX = 8192, SEGMENT_SHOWN_BYTES = 6, SEGMENT_SECRET_BYTES = 24 };
+
+/* ---- as it is typed ---- */
+
+static bool is_scheme(const char *text, size_t len)
+{
+  return (len == 4 && strncasecmp(text, "http", 4) == 0) || (len == 5 && strncasecmp(text, "https", 5) == 0);
+}
+
+static bool is_dropped(char c)
+{
+  return c == '\t' || c == '\r' || c == '\n';
+}
+
+/* From `text` to the first of `stops` or the end. Bytes that a request line can't have are escaped, and those in `also`. */
+static const char *add_escaped(xh_buf *out, const char *text, const char *end, const char *stops, const char *also)
+{
+  for (; text < end && !strchr(stops, *text); text++) {
+    unsigned char byte = (unsigned char)*text;
+    if (is_dropped(*text))
+      continue;
+    if (byte <= ' ' || byte >= 0x7f || strchr(also, *text))
+      xh_buf_printf(out, "%%%02X", byte);
+    else
+      xh_buf_char(out, *text == '\\' && *stops == '?' ? '/' : *text);
+  }
+  return text;
+}
+
+/* "https:/\host", as typed, is "https://host"; of several @ the last one ends the credentials. Returns what follows the host. */
+static const char *add_authority(xh_buf *out, const char *text, const char *end)
+{
+  size_t scheme = strcspn(text, ":");
+  if (!is_scheme(text, scheme))
+    return text;
+  xh_buf_append(out, text, scheme);
+  xh_buf_z(out, "://");
+  text += scheme + 1;
+  text += strspn(text, "/\\");
+  const char *host = text;
+  for (const char *at = text; at < end && !strchr("/\\?#", *at); at++)
+    if (*at == '@')
+      host = at + 1;
+  if (host > text) {
+    (void)add_escaped(out, text, host - 1, "", "@\"<>`{}");
+    xh_buf_char(out, '@');
+  }
+  for (text = host; text < end && !strchr("/\\?#", *text); text++)
+    if (!is_dropped(*text))
+      xh_buf_char(out, *text);
+  return text;
+}
+
+/* White space around it and line ends in it go, backslashes are slashes, what can't stand there is escaped (the path's and the query's
+ * percent-encode sets), and the fragment, which no server sees, is left out. What is not http or https is left to libcurl's parser to
+ * refuse. NULL without memory. */
+static char *typed_url(const char *text)
+{
+  xh_buf out;
+  xh_buf_init(&out, 3 * URL_BYTES_MAX + 16);
+  while (*text && (unsigned char)*text <= ' ')
+    text++;
+  const char *end = text + strlen(text);
+  while (end > text && (unsigned char)end[-1] <= ' ')
+    end--;
+  text = add_authority(&out, text, end);
+  text = add_escaped(&out, text, end, "?#", "\"<>`{}");
+  (void)add_escaped(&out, text, end, "#", "\"<>'");
+  return xh_buf_steal(&out, NULL);
+}
+
+/* ---- for people ---- */
 
 /* A path for people: a long segment is mostly a secret (chat services put theirs there) and is cut. */
 static void add_path(xh_buf *out, const char *path)
@@ -57,15 +132,21 @@ static const char *hint(CURLUcode code)
   case CURLUE_BAD_IPV6:
     return "its IPv6 address is wrong; write it as http://[2001:db8::1]/";
   default:
-    return "it must look like https://host/path, without spaces (write them as %20)";
+    return "it must look like https://host/path";
   }
 }
 
 bool check_url(checker *c, const json_t *value, char **ret_url, char **ret_shown)
 {
-  char *text = check_text(c, value, URL_BYTES_MAX);
-  if (!text)
+  char *typed = check_text(c, value, URL_BYTES_MAX);
+  if (!typed)
     return false;
+  char *text = typed_url(typed);
+  free(typed);
+  if (!text) {
+    c->no_memory = true;
+    return false;
+  }
   CURLU *url = curl_url();
   CURLUcode code = url ? curl_url_set(url, CURLUPART_URL, text, 0) : CURLUE_OUT_OF_MEMORY;
   char *scheme = code == CURLUE_OK ? part(url, CURLUPART_SCHEME) : NULL;
