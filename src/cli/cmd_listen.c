@@ -46,7 +46,7 @@ static void on_signal(uv_signal_t *handle, int number)
 static void say_start(const listening *l)
 {
   const xh_receiver_options *r = &l->options.receiver;
-  int64_t pending = 0, failed = 0;
+  int64_t pending, failed, unserved;
   bool v6 = strchr(r->server.bind, ':') != NULL;
   xh_log(XH_LOG_INFO, "listening on %s://%s%s%s:%d%.*s", r->server.certificate_pem ? "https" : "http", v6 ? "[" : "", r->server.bind,
          v6 ? "]" : "", xh_receiver_port(l->receiver), (int)r->server.gate.path.len, r->server.gate.path.ptr ? r->server.gate.path.ptr : "");
@@ -56,9 +56,12 @@ static void say_start(const listening *l)
     xh_log(XH_LOG_INFO, "scripts in %s", r->scripts);
   else
     xh_log(XH_LOG_INFO, "no scripts are run");
-  xh_receiver_found(l->receiver, &pending, &failed);
+  xh_receiver_found(l->receiver, &pending, &failed, &unserved);
   if (pending || failed)
     xh_log(XH_LOG_INFO, "the spool holds %lld waiting and %lld failed jobs", (long long)pending, (long long)failed);
+  if (unserved)
+    xh_log(XH_LOG_WARN, "%lld of those that wait are for scripts or a --forward that were not given now; they stay in the spool",
+           (long long)unserved);
 }
 
 /* Debian's soft limit is 1024 files, and each connection is one. */

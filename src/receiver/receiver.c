@@ -42,7 +42,9 @@ static int open_spool(xh_receiver *receiver, char *ret_why, size_t why_size)
                                   .turn = receiver_spool_turn,
                                   .trouble = receiver_spool_trouble};
   int rc = xh_spool_open(&spool, &receiver->spool);
-  if (rc)
+  if (rc == XH_EBUSY)
+    snprintf(ret_why, why_size, "the spool %s is in use by another receiver", options->spool);
+  else if (rc)
     snprintf(ret_why, why_size, "the spool %s can't be opened: %s", options->spool, xh_err_text(rc));
   return rc;
 }
@@ -72,6 +74,11 @@ static int open_workers(xh_receiver *receiver, char *ret_why, size_t why_size)
   if (rc)
     snprintf(ret_why, why_size, "can't start: %s", xh_err_text(rc));
   return rc;
+}
+
+static bool is_served(const xh_receiver *receiver, size_t lane)
+{
+  return lane > 0 || receiver->options.scripts;
 }
 
 static void close_all(xh_receiver *receiver)
@@ -125,7 +132,7 @@ int xh_receiver_new(const xh_receiver_options *options, xh_receiver **ret_receiv
   }
   size_t window = options->running_max * 2 > WINDOW_MIN ? options->running_max * 2 : WINDOW_MIN;
   for (size_t i = 0; receiver->spool && i < receiver->lane_count; i++)
-    if (i > 0 || options->scripts)
+    if (is_served(receiver, i))
       xh_spool_grant(receiver->spool, i, window);
   *ret_receiver = receiver;
   return 0;
@@ -136,11 +143,16 @@ int xh_receiver_port(const xh_receiver *receiver)
   return xh_server_port(receiver->server);
 }
 
-void xh_receiver_found(const xh_receiver *receiver, int64_t *ret_pending, int64_t *ret_failed)
+void xh_receiver_found(const xh_receiver *receiver, int64_t *ret_pending, int64_t *ret_failed, int64_t *ret_unserved)
 {
-  *ret_pending = *ret_failed = 0;
-  if (receiver->spool)
-    xh_spool_found(receiver->spool, ret_pending, ret_failed);
+  *ret_pending = *ret_failed = *ret_unserved = 0;
+  if (!receiver->spool)
+    return;
+  xh_spool_found(receiver->spool, ret_pending, ret_failed);
+  *ret_unserved = *ret_pending;
+  for (size_t i = 0; i < receiver->lane_count; i++)
+    if (is_served(receiver, i))
+      *ret_unserved -= xh_spool_found_in(receiver->spool, i);
 }
 
 /* Whoever waits for a job that will not begin any more. */

@@ -47,8 +47,9 @@ int xh_receiver_new(const xh_receiver_options *options, xh_receiver **ret_receiv
 
 int xh_receiver_port(const xh_receiver *receiver);
 
-/* What waited in the spool at the start. */
-void xh_receiver_found(const xh_receiver *receiver, int64_t *ret_pending, int64_t *ret_failed);
+/* What waited in the spool at the start; `ret_unserved` of the pending ones are for scripts or URLs that this receiver does not serve, and
+ * stay there. */
+void xh_receiver_found(const xh_receiver *receiver, int64_t *ret_pending, int64_t *ret_failed, int64_t *ret_unserved);
 
 /*
  * Takes no more requests, answers those it has, lets running scripts come to their end (with `end`, ends them) and then calls `stopped`. Jobs that wait in

@@ -1,60 +1,17 @@
-#include "receiver/spool.h"
+#include "receiver/spool_internal.h"
 
 #include "base/clock.h"
 #include "base/err.h"
-#include "receiver/seen.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
+#include <unistd.h>
 
-enum { TICK_MS = 200, DUE_EVERY_MS = 100, PRUNE_EVERY_MS = 60000, HELD_WAIT_MS = 500 };
-
-typedef enum op_kind { OP_ADD, OP_DONE, OP_FAILED } op_kind;
-
-/* What the loop asks of the thread; an add comes back as its own answer. */
-typedef struct op {
-  struct op *next;
-  op_kind kind;
-  xh_job_list jobs; /* to add */
-  char *delivery;
-  void *tag;
-  int rc;
-  xh_job *job; /* that ended */
-  size_t lane;
-  xh_spool_failure failure;
-  char *error, *tail;
-} op;
-
-typedef struct op_list {
-  op *first, *last;
-} op_list;
-
-typedef struct lane {
-  int64_t credits; /* jobs that may still be handed out; under the lock */
-  int64_t cursor;  /* the thread's from here on */
-  bool more;       /* rows after the cursor may exist */
-  xh_job_list loaded;
-} lane;
-
-struct xh_spool {
-  xh_spool_options options;
-  xh_spool_db *db; /* the thread's, once it runs */
-  uv_thread_t thread;
-  uv_async_t wake;
-  uv_mutex_t lock;
-  uv_cond_t work;
-  op_list asked, answered; /* under the lock */
-  lane *lanes;
-  bool stopping, granted;
-  int state; /* of the database: 0, or why it refuses; under the lock */
-  int told;  /* the state that the loop knows; under the lock */
-  int64_t pending_at_start, failed_at_start;
-  /* the thread's own */
-  op_list held; /* ends of jobs that could not be written yet */
-  int write_rc, load_rc; /* of the last try */
-  int64_t last_due_ms, last_prune_ms;
-};
-
-static void push(op_list *list, op *o)
+void spool_push(op_list *list, op *o)
 {
   o->next = NULL;
   if (list->last)
@@ -64,7 +21,7 @@ static void push(op_list *list, op *o)
   list->last = o;
 }
 
-static op *pop(op_list *list)
+op *spool_pop(op_list *list)
 {
   op *o = list->first;
   if (!o)
@@ -75,7 +32,7 @@ static op *pop(op_list *list)
   return o;
 }
 
-static void free_op(op *o)
+void spool_free_op(op *o)
 {
   for (xh_job *job; (job = xh_job_list_pop(&o->jobs)) != NULL;)
     xh_job_free(job);
@@ -84,208 +41,6 @@ static void free_op(op *o)
   free(o->error);
   free(o->tail);
   free(o);
-}
-
-static void append_all(op_list *to, op_list *from)
-{
-  for (op *o; (o = pop(from)) != NULL;)
-    push(to, o);
-}
-
-static int apply(xh_spool *spool, op *o, int64_t now_ms)
-{
-  if (o->kind == OP_DONE)
-    return xh_spool_db_done(spool->db, o->job->spool_id);
-  if (o->kind == OP_FAILED)
-    return xh_spool_db_failure(spool->db, o->job->spool_id, &o->failure, now_ms);
-  int rc = o->delivery ? xh_spool_db_add_seen(spool->db, o->delivery, now_ms) : 0;
-  for (xh_job *job = o->jobs.first; job && rc == 0; job = job->next)
-    rc = xh_spool_db_add(spool->db, job, now_ms);
-  return rc;
-}
-
-/* One transaction for the whole list. */
-static int write_list(xh_spool *spool, op_list *list)
-{
-  int64_t now_ms = xh_wall_ms();
-  int rc = xh_spool_db_begin(spool->db);
-  for (op *o = list->first; o && rc == 0; o = o->next)
-    rc = apply(spool, o, now_ms);
-  if (rc == 0)
-    rc = xh_spool_db_commit(spool->db);
-  else
-    xh_spool_db_rollback(spool->db);
-  return rc;
-}
-
-static void answer(xh_spool *spool, op *o, int rc)
-{
-  o->rc = rc;
-  uv_mutex_lock(&spool->lock);
-  push(&spool->answered, o);
-  uv_mutex_unlock(&spool->lock);
-}
-
-/* The end of a job is written; whoever stood behind it may come. When that can't be read now, the end is written once more, later, which
- * changes nothing. */
-static void settle(xh_spool *spool, op *o)
-{
-  lane *l = &spool->lanes[o->lane];
-  int rc = 0;
-  if (o->job->object && !(o->kind == OP_FAILED && o->failure.next_ms > 0))
-    rc = xh_spool_db_load_behind(spool->db, spool->options.lanes[o->lane], o->job->object, l->cursor, &l->loaded);
-  if (rc)
-    push(&spool->held, o);
-  else
-    free_op(o);
-}
-
-static void update_state(xh_spool *spool)
-{
-  uv_mutex_lock(&spool->lock);
-  spool->state = spool->write_rc ? spool->write_rc : spool->load_rc;
-  uv_mutex_unlock(&spool->lock);
-}
-
-static void mark_more(xh_spool *spool)
-{
-  for (size_t i = 0; i < spool->options.lane_count; i++)
-    spool->lanes[i].more = true;
-}
-
-/*
- * When the disk refuses, those who wait for an answer get it now, and the ends of jobs are kept until they can be written: a job that has run is not
- * run again as long as we live.
- */
-static void write_batch(xh_spool *spool, op_list *batch)
-{
-  op_list adds = {NULL, NULL}, ends = {NULL, NULL};
-  int rc = write_list(spool, batch);
-  for (op *o; (o = pop(batch)) != NULL;)
-    push(o->kind == OP_ADD ? &adds : &ends, o);
-  if (adds.first && rc == 0)
-    mark_more(spool);
-  for (op *o; (o = pop(&adds)) != NULL;)
-    answer(spool, o, rc);
-  bool ends_written = rc == 0 || (ends.first && write_list(spool, &ends) == 0);
-  if (ends_written)
-    for (op *o; (o = pop(&ends)) != NULL;)
-      settle(spool, o);
-  append_all(&spool->held, &ends);
-  spool->write_rc = rc;
-  update_state(spool);
-}
-
-static int load_due(xh_spool *spool, size_t index, size_t room)
-{
-  lane *l = &spool->lanes[index];
-  xh_job_list due = {NULL, NULL, 0};
-  int rc = xh_spool_db_begin(spool->db);
-  if (rc == 0)
-    rc = xh_spool_db_load_due(spool->db, spool->options.lanes[index], xh_wall_ms(), l->cursor, room, &due);
-  if (rc == 0)
-    rc = xh_spool_db_commit(spool->db);
-  xh_spool_db_rollback(spool->db);
-  for (xh_job *job; (job = xh_job_list_pop(&due)) != NULL;)
-    if (rc == 0)
-      xh_job_list_push(&l->loaded, job);
-    else
-      xh_job_free(job); /* still due in the database */
-  return rc;
-}
-
-static int load_lane(xh_spool *spool, size_t index, bool look_for_due, int64_t credits)
-{
-  lane *l = &spool->lanes[index];
-  int rc = 0;
-  if (look_for_due && credits > (int64_t)l->loaded.count)
-    rc = load_due(spool, index, (size_t)credits - l->loaded.count);
-  if (rc == 0 && l->more && credits > (int64_t)l->loaded.count) {
-    size_t before = l->loaded.count;
-    rc = xh_spool_db_load(spool->db, spool->options.lanes[index], &l->cursor, (size_t)credits - before, XH_SPOOL_LOAD_BYTES, &l->loaded);
-    l->more = rc != 0 || l->loaded.count > before;
-  }
-  return rc;
-}
-
-static void load(xh_spool *spool)
-{
-  int64_t now_ms = xh_mono_ms();
-  bool look_for_due = now_ms - spool->last_due_ms >= DUE_EVERY_MS;
-  int rc = 0;
-  if (look_for_due)
-    spool->last_due_ms = now_ms;
-  for (size_t i = 0; i < spool->options.lane_count; i++) {
-    uv_mutex_lock(&spool->lock);
-    int64_t credits = spool->lanes[i].credits;
-    uv_mutex_unlock(&spool->lock);
-    int lane_rc = load_lane(spool, i, look_for_due, credits);
-    rc = rc ? rc : lane_rc;
-  }
-  if (rc || look_for_due) { /* otherwise nothing may have been asked of the database */
-    spool->load_rc = rc;
-    update_state(spool);
-  }
-  if (now_ms - spool->last_prune_ms >= PRUNE_EVERY_MS) {
-    spool->last_prune_ms = now_ms;
-    xh_spool_db_each_seen(spool->db, xh_wall_ms() - XH_SEEN_KEEP_MS, NULL, NULL);
-    xh_spool_db_shrink(spool->db);
-  }
-}
-
-/* What was loaded goes to the loop as answers without a question. */
-static bool hand_over(xh_spool *spool)
-{
-  bool any = false;
-  for (size_t i = 0; i < spool->options.lane_count; i++) {
-    lane *l = &spool->lanes[i];
-    while (l->loaded.first) {
-      op *o = calloc(1, sizeof *o);
-      if (!o)
-        break; /* stays loaded until there is memory */
-      o->kind = OP_DONE;
-      o->lane = i;
-      o->job = xh_job_list_pop(&l->loaded);
-      uv_mutex_lock(&spool->lock);
-      l->credits--;
-      push(&spool->answered, o);
-      uv_mutex_unlock(&spool->lock);
-      any = true;
-    }
-  }
-  return any;
-}
-
-static void wait_for_work(xh_spool *spool)
-{
-  if (!spool->asked.first && !spool->stopping && !spool->granted)
-    uv_cond_timedwait(&spool->work, &spool->lock, (uint64_t)(spool->held.first ? HELD_WAIT_MS : TICK_MS) * 1000000);
-  spool->granted = false;
-}
-
-static void thread_main(void *arg)
-{
-  xh_spool *spool = arg;
-  for (;;) {
-    uv_mutex_lock(&spool->lock);
-    wait_for_work(spool);
-    bool stopping = spool->stopping && !spool->asked.first;
-    op_list batch = spool->held;
-    spool->held = (op_list){NULL, NULL};
-    append_all(&batch, &spool->asked);
-    uv_mutex_unlock(&spool->lock);
-    if (batch.first)
-      write_batch(spool, &batch);
-    if (stopping)
-      break;
-    load(spool);
-    bool any = hand_over(spool);
-    uv_mutex_lock(&spool->lock);
-    any = any || spool->answered.first || spool->state != spool->told;
-    uv_mutex_unlock(&spool->lock);
-    if (any)
-      uv_async_send(&spool->wake);
-  }
 }
 
 static void on_wake(uv_async_t *handle)
@@ -301,7 +56,7 @@ static void on_wake(uv_async_t *handle)
   uv_mutex_unlock(&spool->lock);
   if (changed)
     options->trouble(options->arg, state);
-  for (op *o; (o = pop(&answered)) != NULL; free_op(o)) {
+  for (op *o; (o = spool_pop(&answered)) != NULL; spool_free_op(o)) {
     if (o->kind == OP_ADD) {
       options->added(options->arg, o->tag, o->rc, o->jobs.first);
     } else {
@@ -319,12 +74,41 @@ static void free_spool(uv_handle_t *handle)
   free(spool);
 }
 
+/* One receiver at a time: two would run the same jobs. The kernel gives the lock up with the process, however that ends. */
+static int take_lock(const char *folder, int *ret_fd)
+{
+  char path[PATH_MAX];
+  if (snprintf(path, sizeof path, "%s/receiver.lock", folder) >= (int)sizeof path)
+    return XH_ECAP;
+  int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+  if (fd < 0)
+    return xh_err_from_errno(errno);
+  if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    int rc = errno == EWOULDBLOCK ? XH_EBUSY : xh_err_from_errno(errno);
+    close(fd);
+    return rc;
+  }
+  *ret_fd = fd;
+  return 0;
+}
+
+static void close_db(xh_spool *spool)
+{
+  xh_spool_db_close(spool->db);
+  if (spool->lock_fd >= 0)
+    close(spool->lock_fd);
+}
+
 static int open_db(xh_spool *spool)
 {
   const xh_spool_options *options = &spool->options;
   int rc = xh_spool_db_open(options->folder, true, &spool->db);
   if (rc == 0)
+    rc = take_lock(options->folder, &spool->lock_fd);
+  if (rc == 0)
     rc = xh_spool_db_count(spool->db, &spool->pending_at_start, &spool->failed_at_start);
+  for (size_t i = 0; i < options->lane_count && rc == 0; i++)
+    rc = xh_spool_db_count_lane(spool->db, options->lanes[i], &spool->lanes[i].pending_at_start);
   if (rc == 0)
     rc = xh_spool_db_each_seen(spool->db, options->seen_since_ms, options->seen, options->arg);
   return rc;
@@ -339,7 +123,7 @@ static int start_thread(xh_spool *spool)
     uv_mutex_destroy(&spool->lock);
     return XH_ENOMEM;
   }
-  if (uv_thread_create(&spool->thread, thread_main, spool) != 0) {
+  if (uv_thread_create(&spool->thread, spool_thread_main, spool) != 0) {
     uv_cond_destroy(&spool->work);
     uv_mutex_destroy(&spool->lock);
     return XH_ENOMEM;
@@ -353,6 +137,7 @@ int xh_spool_open(const xh_spool_options *options, xh_spool **ret_spool)
   if (!spool)
     return XH_ENOMEM;
   spool->options = *options;
+  spool->lock_fd = -1;
   spool->lanes = calloc(options->lane_count, sizeof *spool->lanes);
   spool->wake.data = spool;
   spool->last_prune_ms = xh_mono_ms();
@@ -360,14 +145,14 @@ int xh_spool_open(const xh_spool_options *options, xh_spool **ret_spool)
   if (rc == 0 && uv_async_init(options->loop, &spool->wake, on_wake) != 0)
     rc = XH_EIO;
   if (rc) {
-    xh_spool_db_close(spool->db);
+    close_db(spool);
     free_spool((uv_handle_t *)&spool->wake);
     return rc;
   }
-  mark_more(spool);
+  spool_mark_more(spool);
   rc = start_thread(spool);
   if (rc) {
-    xh_spool_db_close(spool->db);
+    close_db(spool);
     uv_close((uv_handle_t *)&spool->wake, free_spool);
     return rc;
   }
@@ -381,10 +166,15 @@ void xh_spool_found(const xh_spool *spool, int64_t *ret_pending, int64_t *ret_fa
   *ret_failed = spool->failed_at_start;
 }
 
+int64_t xh_spool_found_in(const xh_spool *spool, size_t index)
+{
+  return spool->lanes[index].pending_at_start;
+}
+
 static void ask(xh_spool *spool, op *o)
 {
   uv_mutex_lock(&spool->lock);
-  push(&spool->asked, o);
+  spool_push(&spool->asked, o);
   uv_cond_signal(&spool->work);
   uv_mutex_unlock(&spool->lock);
 }
@@ -448,8 +238,8 @@ void xh_spool_failed(xh_spool *spool, size_t index, xh_job *job, const xh_spool_
 
 static void drop_list(op_list *list)
 {
-  for (op *o; (o = pop(list)) != NULL;)
-    free_op(o);
+  for (op *o; (o = spool_pop(list)) != NULL;)
+    spool_free_op(o);
 }
 
 void xh_spool_close(xh_spool *spool)
@@ -463,14 +253,14 @@ void xh_spool_close(xh_spool *spool)
   uv_thread_join(&spool->thread);
   op_list left = spool->answered;
   spool->answered = (op_list){NULL, NULL};
-  for (op *o; (o = pop(&left)) != NULL; free_op(o))
+  for (op *o; (o = spool_pop(&left)) != NULL; spool_free_op(o))
     if (o->kind == OP_ADD)
       spool->options.added(spool->options.arg, o->tag, o->rc, o->jobs.first);
   drop_list(&spool->held);
   for (size_t i = 0; i < spool->options.lane_count; i++)
     for (xh_job *job; (job = xh_job_list_pop(&spool->lanes[i].loaded)) != NULL;)
       xh_job_free(job);
-  xh_spool_db_close(spool->db);
+  close_db(spool);
   uv_cond_destroy(&spool->work);
   uv_mutex_destroy(&spool->lock);
   uv_close((uv_handle_t *)&spool->wake, free_spool);

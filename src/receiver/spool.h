@@ -32,12 +32,13 @@ typedef struct xh_spool_options {
   void (*trouble)(void *arg, int rc);
 } xh_spool_options;
 
-/* Opens (or makes) the database and starts the thread. Nothing is handed out before xh_spool_grant. Returns 0 or a code of
- * xh_spool_db_open. */
+/* Opens (or makes) the database and starts the thread. Nothing is handed out before xh_spool_grant. Returns 0, XH_EBUSY when another
+ * receiver has the folder, or a code of xh_spool_db_open. */
 int xh_spool_open(const xh_spool_options *options, xh_spool **ret_spool);
 
 /* What waited in it when it was opened. */
 void xh_spool_found(const xh_spool *spool, int64_t *ret_pending, int64_t *ret_failed);
+int64_t xh_spool_found_in(const xh_spool *spool, size_t lane); /* pending ones of a lane */
 
 /* Stores one request's jobs (the list becomes the spool's) and its delivery's id (NULL: none, copied), all or nothing. `added`
  * follows. Returns 0, or XH_ENOMEM and leaves the list. */

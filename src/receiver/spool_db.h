@@ -83,5 +83,6 @@ int xh_spool_db_show(xh_spool_db *db, const char *name, xh_spool_row_cb found, v
 int xh_spool_db_retry(xh_spool_db *db, const char *name, int64_t *ret_count);
 
 int xh_spool_db_count(xh_spool_db *db, int64_t *ret_pending, int64_t *ret_failed);
+int xh_spool_db_count_lane(xh_spool_db *db, const char *lane, int64_t *ret_pending);
 
 #endif

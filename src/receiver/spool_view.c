@@ -108,3 +108,17 @@ int xh_spool_db_count(xh_spool_db *db, int64_t *ret_pending, int64_t *ret_failed
   }
   return rc;
 }
+
+int xh_spool_db_count_lane(xh_spool_db *db, const char *lane, int64_t *ret_pending)
+{
+  sqlite3_stmt *statement;
+  int code = sqlite3_prepare_v2(db->db, "SELECT count(*) FROM job WHERE state = 0 AND lane = ?", -1, &statement, NULL);
+  if (code != SQLITE_OK)
+    return spool_error_of(code);
+  spool_bind_text(statement, 1, lane);
+  code = sqlite3_step(statement);
+  if (code == SQLITE_ROW)
+    *ret_pending = sqlite3_column_int64(statement, 0);
+  sqlite3_finalize(statement);
+  return spool_error_of(code);
+}

@@ -266,3 +266,27 @@ test('what is shown of a spool steers no terminal and tells no secret', async t 
   assert.match((await spool(s.folder, 'show', 'msg_1')).stdout, /x\?\[31my\?z\n[^]*"a":"\?31m\?"},\n "result":"ü"/)
   assert.doesNotMatch(JSON.stringify(await spoolList(s.folder)), /user:pw|token=1/)
 })
+
+test('a spool has one receiver at a time', async t => {
+  const s = spooling(t)
+  const r = await s.start()
+  const second = await run(['listen', '--port', '0', '--no-scripts', '--spool', s.folder], { limitMs: 8000 })
+  assert.equal(second.status, 3)
+  assert.match(second.stderr, /is in use by another receiver/)
+  await r.stop('SIGKILL')
+  const next = await s.start()
+  assert.equal((await numbered(next, 1)).status, 202)
+  await spoolEmpty(s.folder)
+})
+
+test('jobs for a URL that is not given any more stay, and that is said', async t => {
+  const folder = join(tempFolder(t), 'spool')
+  const r = await listen(t, ['--no-scripts', '--spool', folder, '--forward', 'http://127.0.0.1:9/'])
+  assert.equal((await r.post(event('vm.start'))).status, 202)
+  await r.stop()
+  const other = await listen(t, ['--no-scripts', '--spool', folder, '--forward', 'http://127.0.0.1:9/other'])
+  await other.process.waitFor(/the spool holds 1 waiting and 0 failed jobs/)
+  await other.process.waitFor(/1 of those that wait are for scripts or a --forward that were not given now; they stay in the spool/)
+  await other.stop()
+  assert.equal((await spoolList(folder)).length, 1)
+})

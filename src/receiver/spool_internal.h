@@ -1,0 +1,68 @@
+/*
+ * What the two halves of the spool share: spool.c is the loop's (open, ask, close), spool_thread.c the thread's (write, read, hand over).
+ * Between them pass operations, owned by one half at a time, in two lists under the lock. Internal to src/receiver.
+ */
+#ifndef XH_RECEIVER_SPOOL_INTERNAL_H
+#define XH_RECEIVER_SPOOL_INTERNAL_H
+
+#include "receiver/spool.h"
+
+typedef enum op_kind { OP_ADD, OP_DONE, OP_FAILED } op_kind;
+
+/* What the loop asks of the thread; an add comes back as its own answer. */
+typedef struct op {
+  struct op *next;
+  op_kind kind;
+  xh_job_list jobs; /* to add */
+  char *delivery;
+  void *tag;
+  int rc;
+  xh_job *job; /* that ended */
+  size_t lane;
+  xh_spool_failure failure;
+  char *error, *tail;
+} op;
+
+typedef struct op_list {
+  op *first, *last;
+} op_list;
+
+typedef struct lane {
+  int64_t credits; /* jobs that may still be handed out; under the lock */
+  int64_t cursor;  /* the thread's from here on */
+  bool more;       /* rows after the cursor may exist */
+  xh_job_list loaded;
+  int64_t pending_at_start;
+} lane;
+
+struct xh_spool {
+  xh_spool_options options;
+  xh_spool_db *db; /* the thread's, once it runs */
+  int lock_fd;
+  uv_thread_t thread;
+  uv_async_t wake;
+  uv_mutex_t lock;
+  uv_cond_t work;
+  op_list asked, answered; /* under the lock */
+  lane *lanes;
+  bool stopping, granted;
+  int state; /* of the database: 0, or why it refuses; under the lock */
+  int told;  /* the state that the loop knows; under the lock */
+  int64_t pending_at_start, failed_at_start;
+  /* the thread's own */
+  op_list held; /* ends of jobs that could not be written yet */
+  int write_rc, load_rc; /* of the last try */
+  int64_t last_due_ms, last_prune_ms;
+};
+
+void spool_push(op_list *list, op *o);
+op *spool_pop(op_list *list); /* NULL when empty */
+void spool_free_op(op *o);
+
+/* Rows of every lane may be unread. */
+void spool_mark_more(xh_spool *spool);
+
+/* The thread, until `stopping`: then it writes what was asked and ends. */
+void spool_thread_main(void *arg);
+
+#endif
