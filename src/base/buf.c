@@ -145,6 +145,13 @@ int xh_buf_json_z(xh_buf *buf, const char *z)
   return z ? xh_buf_json(buf, xh_str_z(z)) : xh_buf_z(buf, "null");
 }
 
+int xh_buf_json_buf(xh_buf *buf, const xh_buf *text)
+{
+  if (text->error == XH_ENOMEM && !buf->error)
+    buf->error = XH_ENOMEM;
+  return xh_buf_json(buf, xh_buf_span(text));
+}
+
 void xh_buf_drop(xh_buf *buf, size_t len)
 {
   if (len >= buf->len) {

@@ -42,6 +42,7 @@ int xh_buf_json(xh_buf *buf, xh_str text);
 
 /* Same, of a terminated string; NULL gives the JSON null. */
 int xh_buf_json_z(xh_buf *buf, const char *z);
+int xh_buf_json_buf(xh_buf *buf, const xh_buf *text); /* a text that was made apart; fails where that failed for want of memory */
 
 /* Removes the first `len` bytes. */
 void xh_buf_drop(xh_buf *buf, size_t len);

@@ -22,34 +22,38 @@ static void unref_hook(void *hook)
   xh_hook_unref(hook);
 }
 
-int xh_dispatcher_set_hook(xh_dispatcher *dispatcher, int64_t hook_id, xh_hook *hook)
+int xh_dispatcher_set_hook(xh_dispatcher *dispatcher, int64_t hook_id, int64_t target_id, xh_hook *hook)
 {
   xh_hook *old = xh_map_get_id(&dispatcher->hooks, hook_id);
-  if (xh_map_set_id(&dispatcher->hooks, hook_id, hook) != 0)
+  if (!dispatcher_target(dispatcher, target_id) || xh_map_set_id(&dispatcher->hooks, hook_id, hook) != 0)
     return XH_ENOMEM;
   xh_hook_ref(hook);
   xh_hook_unref(old);
   return 0;
 }
 
-xh_hook *xh_dispatcher_hook(xh_dispatcher *dispatcher, int64_t hook_id)
+int dispatcher_hook(xh_dispatcher *d, int64_t hook_id, xh_hook **ret_hook)
 {
-  xh_hook *hook = xh_map_get_id(&dispatcher->hooks, hook_id);
-  if (hook)
-    return hook;
+  xh_hook *hook = xh_map_get_id(&d->hooks, hook_id);
   char *config;
-  if (xh_outbox_hook_config(dispatcher->outbox, hook_id, &config) != 0)
-    return NULL;
-  int rc = xh_hook_compile(xh_str_z(config), &hook);
-  free(config);
-  if (rc) {
-    xh_log(XH_LOG_ERROR, "hook %lld in the outbox can't be read: %s", (long long)hook_id, xh_err_text(rc));
-    return NULL;
+  if (hook) {
+    *ret_hook = hook;
+    return 0;
   }
-  if (xh_map_set_id(&dispatcher->hooks, hook_id, hook) == 0)
-    return hook;
-  xh_hook_unref(hook);
-  return NULL;
+  int rc = xh_outbox_hook_config(d->outbox, hook_id, &config);
+  if (rc == 0) {
+    rc = xh_hook_compile(xh_str_z(config), &hook);
+    free(config);
+  }
+  if (rc == 0 && xh_map_set_id(&d->hooks, hook_id, hook) != 0) {
+    xh_hook_unref(hook);
+    rc = XH_ENOMEM;
+  }
+  if (rc)
+    xh_log(XH_LOG_ERROR, "hook %lld in the outbox can't be read: %s", (long long)hook_id, xh_err_text(rc));
+  else
+    *ret_hook = hook;
+  return rc;
 }
 
 /* ---- targets ---- */
@@ -223,25 +227,26 @@ void xh_dispatcher_submit(xh_dispatcher *dispatcher, const xh_submission *submis
   xh_dispatcher *d = dispatcher;
   xh_delivery *delivery = submission->delivery;
   target *t = dispatcher_target(d, delivery->target_id);
-  xh_hook *hook = xh_dispatcher_hook(d, delivery->hook_id);
-  if (!t || !hook) {
-    xh_delivery_free(delivery); /* it stays in the outbox */
+  if (!t) {
+    xh_delivery_free(delivery); /* it stays in the outbox; can't be: its target was made with its hook */
     return;
   }
-  target_name(t, hook);
   t->pending_count++;
+  xh_hook *hook = NULL;
+  if (dispatcher_hook(d, delivery->hook_id, &hook) == 0)
+    target_name(t, hook);
   if (leave_in_outbox(t, submission)) {
     xh_delivery_free(delivery);
     target_refill(t);
     return;
   }
   int64_t id = delivery->id;
-  job *j = job_new(t, delivery, hook);
+  job *j = hook ? job_new(t, delivery, hook) : NULL;
+  if (!hook)
+    xh_delivery_free(delivery);
   if (!j || xh_map_set_id(&d->active, id, j) != 0) {
     job_free(j);
-    if (!t->overflow)
-      t->cursor = id - 1;
-    t->overflow = t->dropped_since_refill = true;
+    target_again_from(t, id);
     return;
   }
   j->durable = submission->durable;
@@ -333,15 +338,17 @@ void xh_dispatcher_get_stats(const xh_dispatcher *dispatcher, xh_dispatcher_stat
 
 /* ---- life ---- */
 
-static void take_backlog(xh_dispatcher *d)
+static int take_backlog(xh_dispatcher *d)
 {
   const xh_target_backlog *items;
   size_t count = xh_outbox_backlog(d->outbox, &items);
   for (size_t i = 0; i < count; i++) {
     target *t = dispatcher_target(d, items[i].target_id);
+    xh_hook *hook;
     if (!t)
-      continue;
-    target_name(t, xh_dispatcher_hook(d, items[i].hook_id));
+      return XH_ENOMEM;
+    if (dispatcher_hook(d, items[i].hook_id, &hook) == 0)
+      target_name(t, hook);
     t->pending_count = items[i].pending_count;
     t->overflow = t->dropped_since_refill = true;
     t->due_ms = 1; /* perhaps; the first look tells */
@@ -351,6 +358,15 @@ static void take_backlog(xh_dispatcher *d)
       t->logged_down = true;
     }
   }
+  return 0;
+}
+
+static void free_all(xh_dispatcher *d)
+{
+  xh_map_done(&d->active, NULL);
+  xh_map_done(&d->targets, free_target);
+  xh_map_done(&d->hooks, unref_hook);
+  free(d);
 }
 
 int xh_dispatcher_new(const xh_dispatcher_options *options, xh_dispatcher **ret_dispatcher)
@@ -366,12 +382,16 @@ int xh_dispatcher_new(const xh_dispatcher_options *options, xh_dispatcher **ret_
   if (getrandom(&d->random_state, sizeof d->random_state, GRND_NONBLOCK) != (ssize_t)sizeof d->random_state ||
       d->random_state == 0)
     d->random_state = (uint64_t)xh_wall_ms();
+  int rc = take_backlog(d);
+  if (rc) {
+    free_all(d);
+    return rc;
+  }
   uv_timer_init(d->loop, &d->timer);
   uv_timer_init(d->loop, &d->grace);
   uv_idle_init(d->loop, &d->kick);
   d->timer.data = d->grace.data = d->kick.data = d;
   d->handles_open = 3;
-  take_backlog(d);
   *ret_dispatcher = d;
   return 0;
 }
@@ -432,8 +452,5 @@ void xh_dispatcher_free(xh_dispatcher *dispatcher)
       xh_attempt_cancel(j->run);
     job_free(j);
   }
-  xh_map_done(&dispatcher->active, NULL);
-  xh_map_done(&dispatcher->targets, free_target);
-  xh_map_done(&dispatcher->hooks, unref_hook);
-  free(dispatcher);
+  free_all(dispatcher);
 }

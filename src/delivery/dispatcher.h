@@ -37,11 +37,9 @@ void xh_dispatcher_start(xh_dispatcher *dispatcher);
 void xh_dispatcher_stop(xh_dispatcher *dispatcher, int64_t grace_ms, void (*done)(void *arg), void *arg);
 void xh_dispatcher_free(xh_dispatcher *dispatcher);
 
-/* Makes a hook known under its outbox id; references it. Hooks not made known are compiled from the outbox when needed. */
-int xh_dispatcher_set_hook(xh_dispatcher *dispatcher, int64_t hook_id, xh_hook *hook);
-
-/* The hook of that id (borrowed), or NULL when it can't be had any more. */
-xh_hook *xh_dispatcher_hook(xh_dispatcher *dispatcher, int64_t hook_id);
+/* Makes a hook and its target known under their outbox ids; references the hook. Hooks not made known are compiled from the outbox when
+ * needed. Returns 0 or XH_ENOMEM. */
+int xh_dispatcher_set_hook(xh_dispatcher *dispatcher, int64_t hook_id, int64_t target_id, xh_hook *hook);
 
 /* The end of a delivery's first attempt here. Strings are borrowed for the call. */
 typedef struct xh_first_attempt {

@@ -31,6 +31,8 @@ struct xh_dispatcher {
 
 /* dispatcher.c */
 target *dispatcher_target(xh_dispatcher *d, int64_t target_id);
+/* The hook of that id (borrowed). XH_ENOENT and XH_ECONFIG when it can't be had any more, other errors when it can't be had now. */
+int dispatcher_hook(xh_dispatcher *d, int64_t hook_id, xh_hook **ret_hook);
 void target_name(target *t, const xh_hook *hook); /* how logs and lists call it, unless it has a name */
 void dispatcher_drop(xh_dispatcher *d, job *j); /* out of memory's books; frees it */
 void dispatcher_wake_at(xh_dispatcher *d, int64_t mono_ms);
@@ -41,7 +43,9 @@ void target_pump(target *t);
 void dispatcher_feed_starved(xh_dispatcher *d);
 
 /* refill.c */
-bool target_adopt(target *t, xh_delivery *delivery); /* takes it; false when it is in memory already or its hook is lost */
+/* Takes it. 0 when it is in memory now, 1 when it was; XH_ENOENT when its hook is lost; other errors: not now. */
+int target_adopt(target *t, xh_delivery *delivery);
+void target_again_from(target *t, int64_t delivery_id); /* what the outbox has from there on is read (again), in a second */
 void target_refill(target *t);  /* asks the outbox for more when there is room and need */
 void target_check_time(target *t, int64_t wall_ms, int64_t mono_ms); /* retries due, probes due */
 void target_plan(target *t);    /* sets the timer for what comes next */

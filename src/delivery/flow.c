@@ -35,7 +35,7 @@ static void bury(job *j, const char *reason)
                               .state = XH_DEAD,
                               .attempt_count = j->delivery->attempt_count};
   snprintf(settlement.reason, sizeof settlement.reason, "%s", reason);
-  xh_outbox_settle(t->dispatcher->outbox, &settlement);
+  (void)xh_outbox_settle(t->dispatcher->outbox, &settlement);
   tell_watcher(j, &(xh_first_attempt){.delivery_id = j->delivery->id, .words = reason});
   t->pending_count--;
   dispatcher_drop(t->dispatcher, j);
@@ -199,7 +199,8 @@ static void on_outcome(void *arg, xh_outcome *outcome)
                                       .http_status = outcome->record.http_status,
                                       .duration_ms = outcome->record.total_us / 1000,
                                       .words = outcome->record.words});
-  xh_outbox_settle(d->outbox, &settlement);
+  if (xh_outbox_settle(d->outbox, &settlement) != 0)
+    j->durable = false; /* what the outbox knows is old: it waits in memory */
   if (ended) {
     t->pending_count--;
     dispatcher_drop(d, j);

@@ -1,43 +1,61 @@
 /* From the outbox into memory: fresh deliveries that did not fit, and retries that are due. */
 #include "base/clock.h"
+#include "base/err.h"
 #include "base/log.h"
 #include "delivery/dispatcher_internal.h"
 
 #include <stdlib.h>
 
-enum { REFILL_BELOW = XH_READY_COUNT_MAX / 2 };
+enum { REFILL_BELOW = XH_READY_COUNT_MAX / 2, AGAIN_MS = 1000 };
 
-bool target_adopt(target *t, xh_delivery *delivery)
+void target_again_from(target *t, int64_t delivery_id)
+{
+  if (!t->overflow || delivery_id <= t->cursor)
+    t->cursor = delivery_id - 1;
+  t->overflow = t->dropped_since_refill = true;
+  dispatcher_wake_at(t->dispatcher, xh_mono_ms() + AGAIN_MS);
+}
+
+/* Its hook is lost, or can't be had now. */
+static int give_up(target *t, xh_delivery *delivery, int rc)
 {
   xh_dispatcher *d = t->dispatcher;
-  if (xh_map_get_id(&d->active, delivery->id) || target_is_gone(t, delivery->id)) {
-    xh_delivery_free(delivery);
-    return false;
-  }
-  xh_hook *hook = xh_dispatcher_hook(d, delivery->hook_id);
-  if (!hook) {
+  if (rc == XH_ENOENT || rc == XH_ECONFIG) {
     xh_settlement settlement = {.delivery_id = delivery->id,
                                 .target_id = t->id,
                                 .state = XH_DEAD,
                                 .attempt_count = delivery->attempt_count,
                                 .reason = "its stored hook can't be read any more"};
-    xh_outbox_settle(d->outbox, &settlement);
+    (void)xh_outbox_settle(d->outbox, &settlement);
     t->pending_count--;
-    xh_delivery_free(delivery);
-    return false;
+    rc = XH_ENOENT;
   }
+  xh_delivery_free(delivery);
+  return rc;
+}
+
+int target_adopt(target *t, xh_delivery *delivery)
+{
+  xh_dispatcher *d = t->dispatcher;
+  xh_hook *hook;
+  if (xh_map_get_id(&d->active, delivery->id) || target_is_gone(t, delivery->id)) {
+    xh_delivery_free(delivery);
+    return 1;
+  }
+  int rc = dispatcher_hook(d, delivery->hook_id, &hook);
+  if (rc)
+    return give_up(t, delivery, rc);
   target_name(t, hook);
+  int64_t id = delivery->id;
   job *j = job_new(t, delivery, hook);
-  if (!j)
-    return false; /* it stays in the outbox */
-  if (xh_map_set_id(&d->active, delivery->id, j) != 0) {
+  if (!j || xh_map_set_id(&d->active, id, j) != 0) {
     job_free(j);
-    return false;
+    return XH_ENOMEM;
   }
   j->durable = true;
   d->ready_bytes += job_bytes(delivery);
   target_make_ready(t, j, false);
-  return true;
+  return 0;
 }
 
 static void on_due(void *arg, int rc, int64_t earliest_ms)
@@ -47,9 +65,9 @@ static void on_due(void *arg, int rc, int64_t earliest_ms)
   int64_t now_ms = xh_dispatcher_now_ms(t->dispatcher);
   earliest_ms = xh_moved(earliest_ms, t->dispatcher->moved_ms - t->due_moved_ms);
   if (rc == 0 && earliest_ms > 0) /* what is due but in memory already must not be asked for again and again */
-    target_retry_at(t, earliest_ms <= now_ms && !t->adopted_last ? now_ms + 1000 : earliest_ms);
+    target_retry_at(t, earliest_ms <= now_ms && !t->adopted_last ? now_ms + AGAIN_MS : earliest_ms);
   else if (rc != 0)
-    target_retry_at(t, xh_dispatcher_now_ms(t->dispatcher) + 1000);
+    target_retry_at(t, xh_dispatcher_now_ms(t->dispatcher) + AGAIN_MS);
   target_plan(t);
 }
 
@@ -66,7 +84,16 @@ static void ask_due(target *t)
   t->due_moved_ms = t->dispatcher->moved_ms;
   t->asking_due = xh_outbox_next_due(t->dispatcher->outbox, t->id, on_due, t) == 0;
   if (!t->asking_due)
-    target_retry_at(t, xh_dispatcher_now_ms(t->dispatcher) + 1000);
+    target_retry_at(t, xh_dispatcher_now_ms(t->dispatcher) + AGAIN_MS);
+}
+
+/* A delivery that was read is not in memory for want of it, and still in the outbox. */
+static void read_again(target *t, int64_t id, int64_t due_ms)
+{
+  if (due_ms == 0)
+    target_again_from(t, id);
+  else
+    target_retry_at(t, xh_dispatcher_now_ms(t->dispatcher) + AGAIN_MS);
 }
 
 static void adopt_all(target *t, xh_delivery *list)
@@ -76,14 +103,17 @@ static void adopt_all(target *t, xh_delivery *list)
     xh_delivery *next = list->next;
     list->next = NULL;
     delivery_move(list, t->dispatcher->moved_ms - t->refill_moved_ms);
-    if (target_adopt(t, list))
+    int64_t id = list->id, due_ms = list->next_attempt_ms;
+    int rc = target_adopt(t, list);
+    if (rc == 0)
       t->adopted_last = true;
+    else if (rc < 0 && rc != XH_ENOENT)
+      read_again(t, id, due_ms);
     list = next;
   }
   if (t->gone_lost) { /* all of it is still in the outbox: once more from there */
-    t->overflow = t->dropped_since_refill = true;
-    t->cursor = 0;
-    target_retry_at(t, xh_dispatcher_now_ms(t->dispatcher) + 1000);
+    read_again(t, 1, 0);
+    read_again(t, 1, 1);
   }
   target_forget_gone(t);
 }
@@ -98,7 +128,7 @@ static void on_fresh(void *arg, int rc, xh_delivery *list, bool more)
     t->overflow = false;
   adopt_all(t, list);
   if (rc != 0)
-    dispatcher_wake_at(t->dispatcher, xh_mono_ms() + 1000);
+    dispatcher_wake_at(t->dispatcher, xh_mono_ms() + AGAIN_MS);
   else
     target_pump(t);
 }
@@ -109,7 +139,7 @@ static void on_retries(void *arg, int rc, xh_delivery *list, bool more)
   t->refilling = false;
   adopt_all(t, list);
   if (rc != 0 || more)
-    target_retry_at(t, xh_dispatcher_now_ms(t->dispatcher) + (rc ? 1000 : 0));
+    target_retry_at(t, xh_dispatcher_now_ms(t->dispatcher) + (rc ? AGAIN_MS : 0));
   else
     ask_due(t);
   target_plan(t);
@@ -130,6 +160,8 @@ static bool start_refill(target *t, xh_refill_kind kind, int64_t due_ms)
                       .bytes_max = bytes < XH_READY_BYTES_MAX / 4 ? bytes : XH_READY_BYTES_MAX / 4};
   t->refill_moved_ms = d->moved_ms;
   t->refilling = xh_outbox_refill(d->outbox, &refill, kind == XH_REFILL_FRESH ? on_fresh : on_retries, t) == 0;
+  if (!t->refilling)
+    dispatcher_wake_at(d, xh_mono_ms() + AGAIN_MS);
   return t->refilling;
 }
 
@@ -144,7 +176,7 @@ void target_refill(target *t)
   if (t->due_ms > 0 && t->due_ms <= now_ms && !(t->breaker.held && t->overflow)) {
     t->due_ms = 0;
     if (!start_refill(t, XH_REFILL_DUE, now_ms))
-      t->due_ms = now_ms + 1000;
+      t->due_ms = now_ms + AGAIN_MS;
   } else if (t->overflow) {
     t->dropped_since_refill = false;
     if (!start_refill(t, XH_REFILL_FRESH, 0))

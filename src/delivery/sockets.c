@@ -10,7 +10,7 @@ struct socket_poll {
   sockets *owner;
   curl_socket_t fd;
   int events; /* polled for; 0: not */
-  bool kept;  /* made by sockets_open: stays until sockets_close */
+  bool kept;  /* made by sockets_open: once it is connected, it stays until sockets_close */
   bool parked; /* libcurl does not want to hear of it for now */
 };
 
@@ -135,12 +135,12 @@ int sockets_watch(sockets *s, curl_socket_t fd, int what)
   if (what == CURL_POLL_REMOVE || what == CURL_POLL_NONE) {
     if (!p)
       return 0;
-    if (!p->kept) {
+    /* A connection that is being made, and fails, libcurl closes (or has closed) without a word: nothing may be polled for there. */
+    if (!p->kept || p->events & UV_WRITABLE)
       drop(s, p);
-      return 0;
-    }
-    p->parked = true;
-    return p->events & UV_WRITABLE ? poll_for(p, UV_READABLE) : 0; /* writable it always is */
+    else
+      p->parked = true;
+    return 0;
   }
   if (!p && !(p = add(s, fd, false))) /* libcurl's own: how its resolver's threads tell that they are done */
     return -1;

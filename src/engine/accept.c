@@ -289,8 +289,7 @@ static bool leader_may_be_stored(xh_engine *e, const incoming *in, int64_t targe
   xh_event pre = *in->event;
   pre.type = XH_PRE;
   leader_search search = {.source = in->source, .target_id = target_id};
-  xh_hooks_match(in->source->hooks, &pre, on_leader, &search);
-  return search.found;
+  return xh_hooks_match(in->source->hooks, &pre, on_leader, &search) != 0 || search.found;
 }
 
 /* Why a delivery is not sent before all others though its source waits; NULL when it is. */
@@ -394,8 +393,8 @@ int engine_accept(xh_engine *e, const incoming *in)
   in->source->event_count++;
   e->matched_count = 0;
   e->match_failed = false;
-  if (in->source->hooks)
-    xh_hooks_match(in->source->hooks, in->event, on_match, e);
+  if (in->source->hooks && xh_hooks_match(in->source->hooks, in->event, on_match, e) != 0)
+    e->match_failed = true;
   if (e->match_failed)
     return XH_ENOMEM; /* all of its hooks, or none */
   if (e->matched_count == 0) {

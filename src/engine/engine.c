@@ -25,14 +25,15 @@ source *engine_source(xh_engine *e, xh_str name)
   source *s = xh_map_get(&e->sources, name);
   if (s || name.len > XH_SOURCE_NAME_MAX)
     return s;
-  s = calloc(1, sizeof *s);
+  int64_t id = xh_outbox_source(e->outbox, name);
+  s = id ? calloc(1, sizeof *s) : NULL;
   if (!s || xh_map_set(&e->sources, name, s) != 0) {
     free(s);
     return NULL;
   }
   s->engine = e;
   memcpy(s->name, name.ptr, name.len);
-  s->id = xh_outbox_source(e->outbox, name);
+  s->id = id;
   return s;
 }
 
@@ -50,7 +51,8 @@ int xh_engine_configure(xh_engine *engine, xh_str source_name, xh_hooks *hooks)
     routes[i].hook_id = xh_outbox_hook(engine->outbox, s->id, xh_str_z(hook->digest), xh_str_z(hook->config), xh_str_z(label),
                                        xh_str_z(hook->url_shown));
     routes[i].target_id = xh_outbox_target(engine->outbox, xh_str_z(hook->target_key), xh_str_z(hook->url_shown));
-    if (xh_dispatcher_set_hook(engine->dispatcher, routes[i].hook_id, hook) != 0) {
+    if (!routes[i].hook_id || !routes[i].target_id ||
+        xh_dispatcher_set_hook(engine->dispatcher, routes[i].hook_id, routes[i].target_id, hook) != 0) {
       free(routes);
       return XH_ENOMEM;
     }

@@ -353,7 +353,9 @@ bool check_choice(checker *c, const json_t *value, const char *const *choices, i
     xh_buf_printf(&all, "%s\"%s\"", i ? (choices[i + 1] ? ", " : " or ") : "", choices[i]);
   }
   const char *nearest = text ? check_nearest(text, choices) : NULL;
-  if (nearest)
+  if (!all.ptr)
+    c->no_memory = true;
+  else if (nearest)
     check_fail(c, value, "must be %s; did you mean \"%s\"?", all.ptr, nearest);
   else
     check_fail(c, value, "must be %s", all.ptr);

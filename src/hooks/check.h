@@ -68,7 +68,7 @@ xh_hook *hook_new(void);
 bool hook_identify(xh_hook *hook, const json_t *object);
 
 /* What a hook asks apart from the method: is it enabled, type, only, when. */
-bool hook_wants(const xh_hook *hook, const xh_event *event);
+bool hook_wants(const xh_hook *hook, const xh_event *event, int *ret_rc); /* *ret_rc: XH_ENOMEM when it could not be told */
 
 /* * (any bytes) and ? (one byte) in `pattern`. */
 bool glob_fits(xh_str pattern, xh_str text);

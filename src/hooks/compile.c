@@ -4,6 +4,7 @@
 #include "base/err.h"
 #include "base/map.h"
 #include "hooks/check.h"
+#include "hooks/json_memory.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -158,25 +159,24 @@ static void check_whole(checker *c, const xh_hook *hook, const json_t *object)
 /* What is kept of the hook's object: without nulls and empty texts, which mean nothing. */
 static json_t *without_absent(const json_t *value)
 {
-  if (json_is_object(value)) {
-    json_t *copy = json_object();
-    union {
-      const json_t *given;
-      json_t *walked;
-    } both = {.given = value};
-    const char *key;
-    json_t *member;
-    json_object_foreach (both.walked, key, member) {
-      if (json_is_null(member) || (json_is_string(member) && json_string_length(member) == 0))
-        continue;
-      if (json_object_set_new(copy, key, without_absent(member)) != 0) {
-        json_decref(copy);
-        return NULL;
-      }
+  union {
+    const json_t *given;
+    json_t *walked;
+  } both = {.given = value};
+  if (!json_is_object(value))
+    return json_incref(both.walked); /* nobody changes it, and jansson's copies are silently short without memory */
+  json_t *copy = json_object();
+  const char *key;
+  json_t *member;
+  json_object_foreach (both.walked, key, member) {
+    if (json_is_null(member) || (json_is_string(member) && json_string_length(member) == 0))
+      continue;
+    if (json_object_set_new(copy, key, without_absent(member)) != 0) {
+      json_decref(copy);
+      return NULL;
     }
-    return copy;
   }
-  return json_deep_copy(value);
+  return copy;
 }
 
 /* The compiled hook, or NULL: mistakes were noted, or memory is out. */
@@ -212,17 +212,20 @@ int xh_hook_compile(xh_str config, xh_hook **ret_hook)
 {
   xh_mistakes mistakes = {0};
   checker c;
+  json_memory_begin();
   json_t *object = json_loadb(config.ptr, config.len, JSON_REJECT_DUPLICATES, NULL);
   if (!object)
-    return XH_ECONFIG;
+    return json_memory_failed() ? XH_ENOMEM : XH_ECONFIG;
   checker_init(&c, &mistakes, false);
   xh_hook *hook = compile_one(&c, object);
-  int rc = hook ? 0 : c.no_memory ? XH_ENOMEM : XH_ECONFIG;
+  int rc = c.no_memory || json_memory_failed() ? XH_ENOMEM : hook ? 0 : XH_ECONFIG;
   checker_done(&c);
   xh_mistakes_done(&mistakes);
   json_decref(object);
-  if (hook)
+  if (rc == 0)
     *ret_hook = hook;
+  else
+    xh_hook_unref(hook);
   return rc;
 }
 
@@ -276,7 +279,7 @@ static json_t *parse(checker *c, xh_str config)
   json_t *document = json_loadb(config.ptr, config.len, JSON_REJECT_DUPLICATES, &error);
   if (document)
     return document;
-  if (json_error_code(&error) == json_error_out_of_memory)
+  if (json_memory_failed())
     c->no_memory = true;
   else if (config.len == 0)
     check_fail(c, NULL, "the configuration is empty; the smallest one is {\"hooks\":[]}");
@@ -294,6 +297,7 @@ int xh_hooks_compile(xh_str config, bool strict, xh_hooks **ret_hooks, xh_mistak
     return XH_ENOMEM;
   atomic_init(&hooks->references, 1);
   checker_init(&c, ret_mistakes, strict);
+  json_memory_begin();
   json_t *document = parse(&c, config);
   if (document) {
     check_object(&c, document, DOCUMENT_PROPERTIES, hooks);
@@ -304,7 +308,7 @@ int xh_hooks_compile(xh_str config, bool strict, xh_hooks **ret_hooks, xh_mistak
   }
   json_decref(document);
   checker_done(&c);
-  int rc = c.no_memory ? XH_ENOMEM : ret_mistakes->errors ? XH_ECONFIG : 0;
+  int rc = c.no_memory || json_memory_failed() ? XH_ENOMEM : ret_mistakes->errors ? XH_ECONFIG : 0;
   if (rc)
     xh_hooks_unref(hooks);
   else
@@ -317,8 +321,9 @@ int xh_hooks_compile(xh_str config, bool strict, xh_hooks **ret_hooks, xh_mistak
 enum { MERGED_MAX = 32 };
 
 /* Walks the groups' places in ascending order: the order of the configuration. */
-static void merge(const xh_hooks *hooks, const group **groups, size_t count, const xh_event *event, xh_match_cb found, void *arg)
+static int merge(const xh_hooks *hooks, const group **groups, size_t count, const xh_event *event, xh_match_cb found, void *arg)
 {
+  int rc = 0;
   size_t at[MERGED_MAX] = {0};
   for (;;) {
     size_t best = count;
@@ -326,14 +331,14 @@ static void merge(const xh_hooks *hooks, const group **groups, size_t count, con
       if (at[i] < groups[i]->count && (best == count || groups[i]->places[at[i]] < groups[best]->places[at[best]]))
         best = i;
     if (best == count)
-      return;
+      return rc;
     xh_hook *hook = hooks->items[groups[best]->places[at[best]++]];
-    if (hook_wants(hook, event))
+    if (hook_wants(hook, event, &rc))
       found(hook, arg);
   }
 }
 
-void xh_hooks_match(const xh_hooks *hooks, const xh_event *event, xh_match_cb found, void *arg)
+int xh_hooks_match(const xh_hooks *hooks, const xh_event *event, xh_match_cb found, void *arg)
 {
   const group *groups[MERGED_MAX];
   size_t count = 0;
@@ -344,12 +349,13 @@ void xh_hooks_match(const xh_hooks *hooks, const xh_event *event, xh_match_cb fo
     if (!xh_method_fits(xh_str_z(hooks->groups[i]->pattern), event->method))
       continue;
     if (count == MERGED_MAX) { /* so many different wildcards fit one method: all hooks in turn */
+      int rc = 0;
       for (size_t at = 0; at < hooks->count; at++)
-        if (xh_hook_fits(hooks->items[at], event))
+        if (xh_method_fits(xh_str_z(hooks->items[at]->method), event->method) && hook_wants(hooks->items[at], event, &rc))
           found(hooks->items[at], arg);
-      return;
+      return rc;
     }
     groups[count++] = hooks->groups[i];
   }
-  merge(hooks, groups, count, event, found, arg);
+  return merge(hooks, groups, count, event, found, arg);
 }

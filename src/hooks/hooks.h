@@ -46,10 +46,11 @@ xh_hook *xh_hooks_at(const xh_hooks *hooks, size_t index); /* borrowed */
 
 /*
  * Calls `found` for each enabled hook whose method pattern, type, `only` and `when` fit the event, in the order of the
- * configuration. Cost grows with the hooks that fit (and the wildcards), not with all of them. Pure.
+ * configuration. Cost grows with the hooks that fit (and the wildcards), not with all of them. Pure. Returns 0, or XH_ENOMEM when it
+ * could not be told of all hooks whether they fit.
  */
 typedef void (*xh_match_cb)(xh_hook *hook, void *arg);
-void xh_hooks_match(const xh_hooks *hooks, const xh_event *event, xh_match_cb found, void *arg);
+int xh_hooks_match(const xh_hooks *hooks, const xh_event *event, xh_match_cb found, void *arg);
 
 /* Does one hook fit the event? What xh_hooks_match asks, without the table. */
 bool xh_hook_fits(const xh_hook *hook, const xh_event *event);

@@ -1,6 +1,7 @@
 /* Which hooks want an event. Pure. */
 #include "hooks/check.h"
 
+#include "base/err.h"
 #include "base/json_scan.h"
 
 bool glob_fits(xh_str pattern, xh_str text)
@@ -32,14 +33,14 @@ bool xh_method_fits(xh_str pattern, xh_str method)
 }
 
 /* One of the patterns fits the value's text; of a list, one of its elements'. */
-static bool value_matches(const xh_condition *condition, xh_str value)
+static bool value_matches(const xh_condition *condition, xh_str value, int *ret_rc)
 {
   enum { TEXT_CAP_BYTES = 64 * 1024 };
   xh_json_iter it;
   xh_str element;
   if (xh_json_typeof(value) == XH_JSON_ARRAY && xh_json_iter_init(&it, value)) {
     while (xh_json_next(&it, NULL, &element))
-      if (xh_json_typeof(element) != XH_JSON_ARRAY && value_matches(condition, element))
+      if (xh_json_typeof(element) != XH_JSON_ARRAY && value_matches(condition, element, ret_rc))
         return true;
     return false;
   }
@@ -48,6 +49,8 @@ static bool value_matches(const xh_condition *condition, xh_str value)
   xh_str text = value;
   if (xh_json_typeof(value) == XH_JSON_STRING && xh_json_decode(value, &decoded) == 0)
     text = xh_buf_span(&decoded);
+  if (xh_buf_error(&decoded) == XH_ENOMEM)
+    *ret_rc = XH_ENOMEM;
   bool fits = false;
   for (size_t i = 0; i < condition->match_count && !fits; i++)
     fits = glob_fits(xh_str_z(condition->matches[i]), text);
@@ -55,7 +58,7 @@ static bool value_matches(const xh_condition *condition, xh_str value)
   return fits;
 }
 
-static bool condition_holds(const xh_condition *condition, const xh_event *event)
+static bool condition_holds(const xh_condition *condition, const xh_event *event, int *ret_rc)
 {
   xh_str path = xh_str_z(condition->property), value = {NULL, 0};
   bool there = true;
@@ -67,23 +70,24 @@ static bool condition_holds(const xh_condition *condition, const xh_event *event
     there = xh_json_path(event->params, (xh_str){path.ptr + 7, path.len - 7}, &value);
   else
     there = xh_json_path(event->raw, path, &value);
-  bool holds = there && value.ptr && value_matches(condition, value);
+  bool holds = there && value.ptr && value_matches(condition, value, ret_rc);
   return holds != condition->negate;
 }
 
-bool hook_wants(const xh_hook *hook, const xh_event *event)
+bool hook_wants(const xh_hook *hook, const xh_event *event, int *ret_rc)
 {
   if (!hook->enabled || !(hook->types & event->type))
     return false;
   if (event->type == XH_POST && hook->only != XH_ONLY_ALL && (hook->only == XH_ONLY_FAILURE) != (xh_event_failed(event) != 0))
     return false;
   for (size_t i = 0; i < hook->when_count; i++)
-    if (!condition_holds(&hook->when[i], event))
+    if (!condition_holds(&hook->when[i], event, ret_rc))
       return false;
   return true;
 }
 
 bool xh_hook_fits(const xh_hook *hook, const xh_event *event)
 {
-  return xh_method_fits(xh_str_z(hook->method), event->method) && hook_wants(hook, event);
+  int rc = 0;
+  return xh_method_fits(xh_str_z(hook->method), event->method) && hook_wants(hook, event, &rc);
 }

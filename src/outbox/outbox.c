@@ -426,20 +426,21 @@ int xh_outbox_accept(xh_outbox *outbox, const xh_accept *accept, xh_accept_cb do
   return 0;
 }
 
-void xh_outbox_settle(xh_outbox *outbox, xh_settlement *settlement)
+int xh_outbox_settle(xh_outbox *outbox, xh_settlement *settlement)
 {
   operation *op = op_new(OP_SETTLE);
   if (!op) {
-    xh_log(XH_LOG_ERROR, "outbox: out of memory; the outcome of delivery %lld is not stored, it will be tried again after a restart",
+    xh_log(XH_LOG_ERROR, "outbox: out of memory; the outcome of delivery %lld is not stored, it may be sent again after a restart",
            (long long)settlement->delivery_id);
     free(settlement->attempt.answer);
     settlement->attempt.answer = NULL;
-    return;
+    return XH_ENOMEM;
   }
   op->u.settle = *settlement;
   op->bytes += settlement->attempt.answer_len;
   settlement->attempt.answer = NULL;
   writer_put(outbox->writer, op);
+  return 0;
 }
 
 int xh_outbox_refill(xh_outbox *outbox, const xh_refill *refill, xh_refill_cb done, void *arg)

@@ -167,8 +167,8 @@ typedef struct xh_settlement {
   char reason[128];        /* when XH_DEAD: why */
 } xh_settlement;
 
-/* Queues the outcome of an attempt. Never fails: without memory it is logged and the delivery will be tried again after a restart. */
-void xh_outbox_settle(xh_outbox *outbox, xh_settlement *settlement);
+/* Queues the outcome of an attempt. Returns 0, or XH_ENOMEM (logged): to the outbox the delivery is as it was before the attempt. */
+int xh_outbox_settle(xh_outbox *outbox, xh_settlement *settlement);
 
 /* ---- refill ---- */
 

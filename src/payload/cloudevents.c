@@ -20,7 +20,7 @@ static void put_id(const xh_event *original, xh_buf *out)
     xh_buf_printf(&id, "%016llx", (unsigned long long)hash);
   }
   xh_buf_printf(&id, "-%s", xh_event_type_name(original->type));
-  xh_buf_json(out, xh_buf_span(&id));
+  xh_buf_json_buf(out, &id);
   xh_buf_done(&id);
 }
 

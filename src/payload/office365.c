@@ -17,7 +17,7 @@ static void put_value(xh_buf *out, xh_str value)
     size_t from = *value.ptr == '"';
     xh_buf_append(&cutting, value.ptr + from, len - from);
     xh_buf_z(&cutting, "…");
-    xh_buf_json(out, xh_buf_span(&cutting));
+    xh_buf_json_buf(out, &cutting);
     xh_buf_done(&cutting);
   } else if (xh_json_typeof(value) == XH_JSON_STRING) {
     xh_buf_str(out, value); /* its own escapes are right here too */

@@ -40,7 +40,7 @@ static void put_field(xh_buf *out, const char *name, const char *value, bool *fi
   xh_buf_printf(&text, "*%s*\n", name);
   put_escaped(&text, value);
   xh_buf_z(out, *first ? "{\"type\":\"mrkdwn\",\"text\":" : ",{\"type\":\"mrkdwn\",\"text\":");
-  xh_buf_json(out, xh_buf_span(&text));
+  xh_buf_json_buf(out, &text);
   xh_buf_char(out, '}');
   xh_buf_done(&text);
   *first = false;
@@ -62,7 +62,7 @@ static void put_fallback(xh_buf *out, const story *s)
     xh_buf_z(&text, ": ");
     put_escaped(&text, s->error);
   }
-  xh_buf_json(out, xh_buf_span(&text));
+  xh_buf_json_buf(out, &text);
   xh_buf_done(&text);
 }
 
@@ -82,7 +82,7 @@ static void put_context(xh_buf *out, const xh_event *event, xh_str source, const
     xh_buf_str(&text, source); /* letters, digits and . _ - @ */
   }
   xh_buf_z(out, "{\"type\":\"context\",\"elements\":[{\"type\":\"mrkdwn\",\"text\":");
-  xh_buf_json(out, xh_buf_span(&text));
+  xh_buf_json_buf(out, &text);
   xh_buf_z(out, "}]}");
   xh_buf_done(&text);
 }
@@ -103,7 +103,7 @@ void format_slack(const xh_event *event, xh_str source, xh_buf *out)
     xh_buf_z(&error, ":warning: ");
     put_escaped_up_to(&error, s.error, SECTION_BYTES_MAX);
     xh_buf_z(out, "{\"type\":\"section\",\"text\":{\"type\":\"mrkdwn\",\"text\":");
-    xh_buf_json(out, xh_buf_span(&error));
+    xh_buf_json_buf(out, &error);
     xh_buf_z(out, "}},");
     xh_buf_done(&error);
   }

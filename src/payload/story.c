@@ -179,7 +179,7 @@ void story_tell(const xh_event *event, story *ret_story)
   xh_buf_init(&title, 1024);
   method_words(event->method, &title);
   xh_buf_z(&title, event->type == XH_PRE ? " requested" : s->failed ? " failed" : " done");
-  cut(xh_buf_span(&title), s->title, sizeof s->title);
+  cut(xh_buf_error(&title) ? event->method : xh_buf_span(&title), s->title, sizeof s->title);
   xh_buf_done(&title);
   story_text(event->user_name.ptr ? event->user_name : event->user_id, s->who, sizeof s->who);
   story_text(event->user_ip, s->from, sizeof s->from);

@@ -24,7 +24,7 @@ typedef struct story {
   bool failed;
 } story;
 
-void story_tell(const xh_event *event, story *ret_story);
+void story_tell(const xh_event *event, story *ret_story); /* without memory some of its texts are still escaped */
 
 /* Copies the text that a JSON value means (strings decoded, others as JSON), cut to fit `size` with "…". */
 void story_text(xh_str value, char *out, size_t size);
