@@ -5,6 +5,7 @@
 
 const PROTOCOL = 1
 const BACKOFF_MS = { first: 100, most: 5000, steady: 10_000 }
+const GATHER_MS = 4
 const WRITE_AHEAD = 1024 * 1024 // bytes handed to the stream that the other side has not read yet
 
 class Link {
@@ -18,7 +19,10 @@ class Link {
   #pending = new Map() // id of a question → { resolve, reject, timer }
   #ready = false
   #wanted = false
-  #scheduled = false
+  #soon = false // the backlog will be written in this turn of the event loop
+  #timer // or in some milliseconds
+  #flushed = 0
+  #held = '' // messages that wait for the end of an event of which a part is written
   #retryMs = BACKOFF_MS.first
   #retryTimer
   #complained = 0
@@ -69,11 +73,13 @@ class Link {
     })
   }
 
-  // There is something in the backlog. Everything of one turn of the event loop is written together.
-  kick() {
-    if (this.#scheduled || !this.#ready) return
-    this.#scheduled = true
-    setImmediate(this.#flush)
+  // There is something in the backlog. What comes within a few milliseconds is written together, unless somebody waits for its answer.
+  kick(urgent) {
+    if (this.#soon || !this.#ready || (this.#timer !== undefined && !urgent)) return
+    if (urgent || Date.now() - this.#flushed >= GATHER_MS) {
+      this.#soon = true
+      setImmediate(this.#flush)
+    } else this.#timer = setTimeout(this.#flush, GATHER_MS)
   }
 
   // Asks one of the program's calls.
@@ -129,6 +135,7 @@ class Link {
     this.#transport = undefined
     this.#ready = false
     this.#backlog.rewind()
+    this.#held = ''
     for (const { reject, timer } of this.#pending.values()) {
       clearTimeout(timer)
       reject(new Error(`the connection to the delivery program was lost: ${reason}`))
@@ -152,17 +159,26 @@ class Link {
   }
 
   #write(message) {
-    this.#transport.input.write(JSON.stringify(message) + '\n')
+    const line = JSON.stringify(message) + '\n'
+    if (this.#backlog.midLine) this.#held += line
+    else this.#transport.input.write(line)
   }
 
   #flush = () => {
-    this.#scheduled = false
+    this.#soon = false
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    this.#flushed = Date.now()
     if (!this.#ready) return
     const { input } = this.#transport
     while (input.writableLength < WRITE_AHEAD) {
       const chunk = this.#backlog.next()
       if (chunk === undefined) return
       input.write(chunk)
+      if (this.#held !== '' && !this.#backlog.midLine) {
+        input.write(this.#held)
+        this.#held = ''
+      }
     }
   }
 

@@ -24,6 +24,17 @@ test('each call of a hooked method sends its requests', async t => {
   assert.equal((await target.count(5))[4].json.method, 'acl.get')
 })
 
+test('a large result arrives whole, also when the program is asked something meanwhile', async t => {
+  const target = await httpTarget(t)
+  const host = await startHost(t, { hooks: [hook('xo.getAllObjects', 'post', target.url)] })
+  const [result] = await Promise.all([host.call('xo.getAllObjects', { megabytes: 6 }), ...Array.from({ length: 40 }, () => host.stats())])
+  const stats = Array.from({ length: 40 }, () => host.stats())
+  const { json } = await target.next()
+  assert.deepEqual(json.result, result)
+  assert.ok((await Promise.all(stats)).every(({ plugin, events }) => plugin.connected && events !== undefined))
+  assert.equal((await host.stats()).plugin.connections, 1)
+})
+
 test('a stock configuration loads unchanged, and the host logs no schema warning', async t => {
   const target = await httpTarget(t)
   const stock = { hooks: [{ method: 'vm.start', type: 'post', url: target.url, format: 'json', waitForResponse: false }] }
