@@ -1,0 +1,100 @@
+// A disk that fails at every step in turn: what was acknowledged as durable is on it, what was not is told, and nothing else happens.
+import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { constants } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+
+import { httpTarget, root, run, tempFolder, until } from '../lib/program.mjs'
+import { event, hook, Serve } from '../lib/serve.mjs'
+
+const WRITES = 1
+const SYNCS = 2
+const SHORT = 4
+const ALWAYS = 2 ** 30
+const { EIO, ENOSPC } = constants.errno
+const TROUBLES = [
+  ['a write fails', WRITES, EIO],
+  ['a write finds the disk full', WRITES, ENOSPC],
+  ['half is written', WRITES | SHORT, ENOSPC],
+  ['a sync fails', SYNCS, EIO],
+]
+
+// What the program's disk does is what `plan` said last.
+function disk(t) {
+  const file = join(tempFolder(t), 'plan')
+  const plan = (what = 0, code = 0, after = 0, times = 0) => writeFileSync(file, Buffer.from(Int32Array.of(what, code, after, times, 0).buffer), { flag: 'r+' })
+  writeFileSync(file, Buffer.alloc(20))
+  return {
+    plan,
+    failures: () => readFileSync(file).readInt32LE(16),
+    env: { LD_PRELOAD: join(root, 'build/release/tests/faults/preload_disk.so'), XO_HOOKS_TEST_DISK: file },
+  }
+}
+
+test('a disk that fails while events come', { concurrency: true }, async t => {
+  const cases = TROUBLES.flatMap(([name, what, code]) => [1, ALWAYS].map(times => ({ name, what, code, times })))
+  await Promise.all(
+    cases.map(({ name, what, code, times }) => t.test(`${name}, ${times === 1 ? 'once' : 'until it is repaired'}`, t => failing(t, what, code, times)))
+  )
+})
+
+async function failing(t, what, code, times) {
+  const { plan, failures, env } = disk(t)
+  const target = await httpTarget(t)
+  const s = await new Serve(t, [hook('*', 'post', target.url)], { preset: 'release', env }).start()
+  const source = await s.source()
+  const durable = new Set()
+  let id = 0
+  let failed = 0
+  const send = async () => {
+    source.send({ id: ++id, event: event('vm.start', 'post', { callId: `c${id}` }) })
+    const answer = await source.answer(id)
+    assert.equal(answer.accepted, true, JSON.stringify(answer))
+    if (answer.durable !== false) durable.add(`c${id}`)
+  }
+  for (const after of [0, 1, 2, 4, 7]) {
+    plan(what, code, after, times)
+    await send()
+    await send()
+    await until('its delivery', () => target.requests.length >= id)
+    failed += failures() > 0
+    plan()
+    await until('it is written again', async () => (await source.call('stats')).store.durable)
+  }
+  assert.ok(failed > 1, `the disk failed in ${failed} rounds only`)
+  await s.settled('delivered', id) // those from the time of trouble too
+  await s.stop('SIGKILL')
+  assert.equal(execFileSync('python3', ['-c', CHECK, join(s.data, 'outbox.db')]).toString(), 'ok\n')
+  s.options.env = {}
+  await s.start()
+  const kept = new Map((await s.log()).map(({ callId, status }) => [callId, status]))
+  for (const call of durable) assert.ok(kept.has(call), `${call} was acknowledged as durable and is gone`)
+  assert.equal(new Set(target.requests.map(({ json }) => json.callId)).size, id)
+}
+
+const CHECK = `
+import sqlite3, sys
+print(sqlite3.connect(sys.argv[1]).execute('PRAGMA integrity_check').fetchone()[0])`
+
+test('a disk that fails while the outbox is opened: it starts, or says why not', async t => {
+  const { plan, env } = disk(t)
+  let started = 0
+  for (const [, what, code] of TROUBLES)
+    for (let after = 0; after < 40; after += 7) {
+      const folder = tempFolder(t)
+      plan(what, code, after, 1)
+      const { status, signal, stderr } = await run(['send', '--data', join(folder, 'data'), '--config', config(folder), '/dev/null'], { env })
+      assert.equal(signal, null, stderr)
+      if (status === 0) started++
+      else assert.match(stderr, /data|outbox|disk|full|written|input\/output/i)
+    }
+  assert.ok(started > 0)
+})
+
+function config(folder) {
+  const path = join(folder, 'hooks.json')
+  writeFileSync(path, '{"hooks":[]}')
+  return path
+}
