@@ -30,7 +30,7 @@ struct xh_forward {
   CURLM *multi;
   xh_job_list asked; /* under the lock */
   transfer *ended;   /* under the lock; the last first */
-  bool stopping;
+  bool stopping, paused; /* under the lock */
   size_t count;  /* the loop's */
   size_t active; /* the thread's */
   transfer *running;
@@ -184,7 +184,7 @@ static bool begin_asked(xh_forward *forward)
   for (;;) {
     uv_mutex_lock(&forward->lock);
     stopping = forward->stopping;
-    xh_job *job = stopping || forward->active >= XH_FORWARD_ACTIVE_MAX ? NULL : xh_job_list_pop(&forward->asked);
+    xh_job *job = stopping || forward->paused || forward->active >= XH_FORWARD_ACTIVE_MAX ? NULL : xh_job_list_pop(&forward->asked);
     uv_mutex_unlock(&forward->lock);
     if (!job)
       return !stopping;
@@ -289,6 +289,21 @@ void xh_forward_add(xh_forward *forward, xh_job *job)
 size_t xh_forward_count(const xh_forward *forward)
 {
   return forward->count;
+}
+
+size_t xh_forward_running(xh_forward *forward)
+{
+  uv_mutex_lock(&forward->lock);
+  size_t waiting = forward->asked.count;
+  uv_mutex_unlock(&forward->lock);
+  return forward->count - waiting;
+}
+
+void xh_forward_pause(xh_forward *forward)
+{
+  uv_mutex_lock(&forward->lock);
+  forward->paused = true;
+  uv_mutex_unlock(&forward->lock);
 }
 
 void xh_forward_close(xh_forward *forward)

@@ -28,6 +28,10 @@ int xh_forward_new(const xh_forward_options *options, xh_forward **ret_forward);
 void xh_forward_add(xh_forward *forward, xh_job *job);
 
 size_t xh_forward_count(const xh_forward *forward); /* added and not done */
+size_t xh_forward_running(xh_forward *forward);     /* of these, begun */
+
+/* Begins nothing more; what runs goes on to its end. */
+void xh_forward_pause(xh_forward *forward);
 
 /* Ends what is under way; jobs that are not done are freed without a word. NULL allowed. */
 void xh_forward_close(xh_forward *forward);

@@ -171,7 +171,7 @@ static void answer_the_rest(xh_receiver *receiver)
 
 static bool is_working(const xh_receiver *receiver)
 {
-  bool running = xh_runner_running(receiver->runner) > 0;
+  bool running = xh_runner_running(receiver->runner) > 0 || (receiver->forward && !receiver->ending && xh_forward_running(receiver->forward) > 0);
   bool queued = !receiver->spool && !receiver->ending &&
                 (xh_runner_waiting(receiver->runner) > 0 || (receiver->forward && xh_forward_count(receiver->forward) > 0));
   return running || queued || receiver->adding > 0;
@@ -199,8 +199,11 @@ void xh_receiver_stop(xh_receiver *receiver, bool end)
 {
   receiver->stopping = true;
   xh_server_quiesce(receiver->server);
-  if (receiver->spool)
+  if (receiver->spool) {
     xh_runner_pause(receiver->runner);
+    if (receiver->forward)
+      xh_forward_pause(receiver->forward);
+  }
   if (end && !receiver->ending) {
     receiver->ending = true;
     xh_runner_end_all(receiver->runner);

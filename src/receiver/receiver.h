@@ -52,8 +52,9 @@ int xh_receiver_port(const xh_receiver *receiver);
 void xh_receiver_found(const xh_receiver *receiver, int64_t *ret_pending, int64_t *ret_failed, int64_t *ret_unserved);
 
 /*
- * Takes no more requests, answers those it has, lets running scripts come to their end (with `end`, ends them) and then calls `stopped`. Jobs that wait in
- * a spool stay there; without one they are run first, or with `end` dropped and counted in the log. May be called again with `end`.
+ * Takes no more requests, answers those it has, lets running scripts and forwardings come to their end (with `end`, ends them) and then calls
+ * `stopped`. Jobs that wait in a spool stay there; without one they are run first, or with `end` dropped and counted in the log. May be
+ * called again with `end`.
  */
 void xh_receiver_stop(xh_receiver *receiver, bool end);
 

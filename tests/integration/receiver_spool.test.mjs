@@ -290,3 +290,18 @@ test('jobs for a URL that is not given any more stay, and that is said', async t
   await other.stop()
   assert.equal((await spoolList(folder)).length, 1)
 })
+
+test('a stop waits for what is being passed on, which is then not sent again', async t => {
+  const held = []
+  const target = await httpTarget(t, (request, res) => held.push(res))
+  const folder = join(tempFolder(t), 'spool')
+  const r = await listen(t, ['--no-scripts', '--spool', folder, '--forward', target.url])
+  assert.equal((await r.post(event('vm.start'))).status, 202)
+  await target.next()
+  const ended = r.stop()
+  await r.process.waitFor(/terminated: stopping/)
+  await until('a refused connection', () => r.post(event('vm.start')).then(() => false, () => true))
+  held.forEach(res => res.end())
+  assert.deepEqual(await ended, { code: 0, signal: null })
+  assert.deepEqual(await spoolList(folder), [])
+})
