@@ -101,7 +101,8 @@ static bool judge_target(target *t, const xh_outcome *outcome)
     log_up(t);
   } else {
     changed = xh_breaker_alive(&t->breaker);
-    log_down(t, outcome->record.words);
+    if (outcome->result != XH_RESULT_GONE) /* of that stop_hook() tells */
+      log_down(t, outcome->record.words);
   }
   if (changed)
     set_held(t, t->breaker.held);
