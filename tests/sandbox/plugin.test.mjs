@@ -205,3 +205,22 @@ test('a backup run by hand sends one pre and one post', async t => {
   const requests = await target.count(3)
   assert.deepEqual(requests.map(({ json }) => `${json.method} ${json.type}`).sort(), ['acl.get post', 'backupNg.runJob post', 'backupNg.runJob pre'])
 })
+
+test('a scheduled backup run sends its own pre and post, also one whose schedule was made in a call', async t => {
+  const target = await httpTarget(t)
+  const host = await startHost(t, { hooks: [hook('backupNg.runJob', 'pre/post', target.url)] })
+  const jobId = await host.call('backupNg.createJob', { name: 'nightly' })
+  const id = await host.call('schedule.create', { jobId })
+  await host.call('schedule.runNow', { id })
+  await host.call('job.runSequence', { idSequence: [jobId] })
+  const failing = await host.call('backupNg.createJob', { name: 'broken', settings: { fails: true } })
+  await assert.rejects(host.call('backupNg.runJob', { id: failing, schedule: id }), /not reachable/)
+  await assert.rejects(host.call('backupNg.runJob', { id: 'missing', schedule: id })) // a call that became no run is told as well
+  const requests = (await target.count(8)).map(({ json }) => json)
+  for (const { callId } of requests) {
+    const types = requests.filter(request => request.callId === callId).map(({ type }) => type)
+    assert.deepEqual(types.sort(), ['post', 'pre'])
+  }
+  const posts = requests.filter(({ type }) => type === 'post')
+  assert.deepEqual(posts.map(({ error }) => error?.message ?? 'done').sort(), ['done', 'done', 'no such job missing', 'the repository is not reachable'])
+})
