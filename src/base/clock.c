@@ -64,6 +64,8 @@ int xh_duration_parse(const char *text, int64_t *ret_ms)
     return XH_EINVAL;
   char *end;
   double n = strtod(text, &end);
+  if (end != text + strspn(text, "0123456789.")) /* 0x10 and 1e3 are numbers to C only */
+    return XH_EINVAL;
   while (*end == ' ')
     end++;
   for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
