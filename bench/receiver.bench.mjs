@@ -1,5 +1,5 @@
 // The receiver, side by side with the example of Xen Orchestra's documentation (seed_receiver.mjs) and Debian's `webhook`, in interleaved
-// rounds: requests a second without and with a script, memory under open connections. Load by wrk. Options: --rounds N (3), --seconds N (3).
+// rounds: requests a second without and with a script, memory under open connections. Load by wrk. Options: --rounds N (5), --seconds N (2).
 import { execFile } from 'node:child_process'
 import { mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
@@ -9,7 +9,7 @@ import { parseArgs, promisify } from 'node:util'
 
 import { root, start } from '../tests/lib/program.mjs'
 
-const { values } = parseArgs({ options: { rounds: { type: 'string', default: '3' }, seconds: { type: 'string', default: '3' } } })
+const { values } = parseArgs({ options: { rounds: { type: 'string', default: '5' }, seconds: { type: 'string', default: '2' } } })
 const ROUNDS = Number(values.rounds)
 const CONNECTIONS = 16
 const OPEN = 1000

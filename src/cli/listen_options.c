@@ -440,7 +440,7 @@ const char LISTEN_HELP[] =
     "Log:\n"
     "  -j, --json                 one JSON object a line (the default without a terminal); --text for people\n"
     "  -v, --verbose              a line also for scripts that went well\n"
-    "  -q, --quiet                no lines for requests\n"
+    "  -q, --quiet                no lines for requests and scripts\n"
     "\n"
     "Examples:\n"
     "  xo-hooks listen\n"

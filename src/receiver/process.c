@@ -16,10 +16,13 @@ struct xh_reaper {
   uv_signal_t signal;
   uv_loop_t *loop;
   xh_process *first;
+  sigset_t ignored;       /* by us, which a script would inherit: they are given back their default */
+  char chunk[64 * 1024]; /* what is being read of some output; libuv asks for it and gives it back within one turn */
 };
 
 struct xh_process {
   xh_process *next, **link; /* in the reaper's list until it has ended */
+  xh_reaper *reaper;
   pid_t pid;
   uv_pipe_t output;
   uv_timer_t timer;
@@ -32,7 +35,6 @@ struct xh_process {
   xh_buf rest; /* of the last line */
   xh_process_end end;
   xh_process_spec spec; /* its callbacks only */
-  char chunk[16 * 1024];
 };
 
 static void look_for_ended(uv_signal_t *handle, int signum);
@@ -42,12 +44,23 @@ static void free_reaper(uv_handle_t *handle)
   free(handle->data);
 }
 
+static void find_ignored(sigset_t *ret_ignored)
+{
+  sigemptyset(ret_ignored);
+  for (int number = 1; number < NSIG; number++) {
+    struct sigaction action;
+    if (sigaction(number, NULL, &action) == 0 && action.sa_handler == SIG_IGN)
+      sigaddset(ret_ignored, number);
+  }
+}
+
 int xh_reaper_new(uv_loop_t *loop, xh_reaper **ret_reaper)
 {
   xh_reaper *reaper = calloc(1, sizeof *reaper);
   if (!reaper)
     return XH_ENOMEM;
   reaper->loop = loop;
+  find_ignored(&reaper->ignored);
   reaper->signal.data = reaper;
   if (uv_signal_init(loop, &reaper->signal) != 0) {
     free(reaper);
@@ -133,7 +146,7 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 {
   (void)suggested;
   xh_process *process = handle->data;
-  *buf = uv_buf_init(process->chunk, sizeof process->chunk);
+  *buf = uv_buf_init(process->reaper->chunk, sizeof process->reaper->chunk);
 }
 
 static void take(xh_process *process, xh_str bytes)
@@ -212,12 +225,11 @@ static int input_file(xh_str input)
 }
 
 /* posix_spawn uses a vfork: the cost does not grow with our memory. Nothing of ours stays open in the script. */
-static int spawn(const xh_process_spec *spec, int in, int out, pid_t *ret_pid)
+static int spawn(const xh_reaper *reaper, const xh_process_spec *spec, int in, int out, pid_t *ret_pid)
 {
   posix_spawnattr_t attributes;
   posix_spawn_file_actions_t actions;
-  sigset_t all, none;
-  sigfillset(&all);
+  sigset_t none;
   sigemptyset(&none);
   if (posix_spawnattr_init(&attributes) != 0)
     return ENOMEM;
@@ -227,7 +239,7 @@ static int spawn(const xh_process_spec *spec, int in, int out, pid_t *ret_pid)
   }
   posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
   posix_spawnattr_setpgroup(&attributes, 0);
-  posix_spawnattr_setsigdefault(&attributes, &all);
+  posix_spawnattr_setsigdefault(&attributes, &reaper->ignored);
   posix_spawnattr_setsigmask(&attributes, &none);
   int error = posix_spawn_file_actions_adddup2(&actions, in, STDIN_FILENO);
   if (!error)
@@ -249,6 +261,7 @@ static int spawn(const xh_process_spec *spec, int in, int out, pid_t *ret_pid)
 
 static void watch(xh_reaper *reaper, xh_process *process, int fd)
 {
+  process->reaper = reaper;
   process->open_handles = 2;
   process->output.data = process->timer.data = process;
   uv_pipe_init(reaper->loop, &process->output, 0);
@@ -281,7 +294,7 @@ int xh_process_start(xh_reaper *reaper, const xh_process_spec *spec, xh_process 
   if (in < 0 || pipe2(pipe_fds, O_CLOEXEC) != 0)
     error = errno;
   if (!error)
-    error = spawn(spec, in, pipe_fds[1], &process->pid);
+    error = spawn(reaper, spec, in, pipe_fds[1], &process->pid);
   if (in >= 0)
     close(in);
   if (pipe_fds[1] >= 0)

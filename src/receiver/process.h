@@ -16,7 +16,7 @@ enum {
   XH_KILL_AFTER_MS = 2000             /* between SIGTERM and SIGKILL */
 };
 
-/* Watches SIGCHLD for all processes of a loop. */
+/* Watches SIGCHLD for all processes of a loop. Scripts get the default of every signal that is ignored when it is made. */
 typedef struct xh_reaper xh_reaper;
 int xh_reaper_new(uv_loop_t *loop, xh_reaper **ret_reaper);
 void xh_reaper_close(xh_reaper *reaper); /* with no process left; freed on the loop */

@@ -18,7 +18,7 @@ typedef enum xh_seen_state {
 } xh_seen_state;
 
 enum {
-  XH_SEEN_MAX = 1000000,                /* ids at most: 40 MB */
+  XH_SEEN_MAX = 1000000,                /* ids at most: about 100 MB */
   XH_SEEN_KEEP_MS = 25 * 3600 * 1000    /* longer than the longest wait between two attempts of a sender */
 };
 

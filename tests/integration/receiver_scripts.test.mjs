@@ -47,7 +47,7 @@ test('the order of the look-up', async t => {
 })
 
 test('event on standard input, XO_ variables, a clean environment, the working folder', async t => {
-  const scripts = scriptFolder(t, { 'default-post.sh': '#!/bin/sh\ncat >event\nenv >env\npwd -P >pwd\nls -l /proc/self/fd >fds\necho "$0" >self\n' })
+  const scripts = scriptFolder(t, { 'default-post.sh': '#!/bin/sh\ncat >event\nenv >env\npwd -P >pwd\nls -l /proc/self/fd >fds\ngrep SigIgn /proc/self/status >signals\necho "$0" >self\n' })
   const workdir = tempFolder(t)
   const r = await listen(t, ['--scripts', scripts, '--workdir', workdir, '--wait', '--pass-env', 'MINE', '--pass-env', 'ABSENT'], {
     env: { MINE: 'a b', HIDDEN: 'secret', HOME: '/home/x' },
@@ -67,6 +67,8 @@ test('event on standard input, XO_ variables, a clean environment, the working f
     XO_TIMESTAMP: String(failed.timestamp), XO_DURATION: '2', XO_OBJECT_ID: '67aac198', XO_SUCCESS: 'false', XO_ERROR_CODE: '3',
     XO_ERROR_MESSAGE: 'no; such', XO_DELIVERY_ID: 'msg_1', XO_ATTEMPT: '1',
   })
+  const ignored = BigInt(`0x${read('signals').match(/^SigIgn:\s+(\w+)$/m)[1]}`) & 0x7fffffffn // but for two that the C library keeps to itself
+  assert.equal(ignored, 0n, 'what the receiver ignores is not ignored by scripts')
   const open = read('fds').trim().split('\n').slice(1).map(line => line.match(/ (\d+) -> /)?.[1]).filter(Boolean)
   assert.ok(open.every(fd => Number(fd) <= 3), `only 0, 1, 2 (and ls's own) are open: ${open}`)
   assert.equal((await r.post(event('vm.start'))).status, 200)
