@@ -22,6 +22,7 @@ export class Soak {
   cleanups = []
   revision = 0
   residentMax = 0
+  slowestStatsMs = 0
 
   constructor({ seconds, seed, preset = 'release', pairs = 1, log = () => {} }) {
     Object.assign(this, { seconds, seed, preset, pairs, log, random: new Random(seed) })
@@ -217,7 +218,9 @@ export class Soak {
   }
 
   async #stats() {
+    const begin = Date.now()
     const stats = await this.serve.json('stats')
+    this.slowestStatsMs = Math.max(this.slowestStatsMs, Date.now() - begin)
     this.residentMax = Math.max(this.residentMax, stats.memory.residentBytes)
     return stats
   }
@@ -377,6 +380,7 @@ export class Soak {
       requests: sum(targets, ({ requests }) => requests),
       sentMoreThanOnce: sum(targets, ({ taken }) => sum([...taken.values()], n => n - 1)),
       deadAfterTheStorm: this.deadAfterStorm.length,
+      slowestStatsMs: this.slowestStatsMs,
       residentMiB: Math.round(this.residentMax / 2 ** 20),
       ...this.counts,
       answers: Object.fromEntries(targets.map(({ name, answers }) => [name, answers])),
