@@ -298,10 +298,15 @@ bool xh_dispatcher_is_behind(const xh_dispatcher *dispatcher, int64_t target_id)
   return t && t->overflow;
 }
 
-bool xh_dispatcher_is_sending(const xh_dispatcher *dispatcher, int64_t delivery_id)
+size_t xh_dispatcher_sending(const xh_dispatcher *dispatcher, int64_t *ids, size_t most)
 {
-  const job *j = xh_map_get_id(&dispatcher->active, delivery_id);
-  return j && j->place == JOB_SENDING;
+  size_t count = 0, at = 0;
+  void *value;
+  while (xh_map_next(&dispatcher->targets, &at, NULL, &value))
+    for (const job *j = ((target *)value)->sending.first; j; j = j->next, count++)
+      if (count < most)
+        ids[count] = j->delivery->id;
+  return count;
 }
 
 void xh_dispatcher_report(const xh_dispatcher *dispatcher, void (*each)(void *arg, const xh_target_report *report), void *arg)

@@ -77,8 +77,8 @@ bool xh_dispatcher_is_behind(const xh_dispatcher *dispatcher, int64_t target_id)
 /* Deliveries of the target were made due by hand, `revived_count` of them were dead: looks for them now, a held target is probed now. */
 void xh_dispatcher_look(xh_dispatcher *dispatcher, int64_t target_id, int64_t revived_count);
 
-/* Is an attempt of the delivery running? */
-bool xh_dispatcher_is_sending(const xh_dispatcher *dispatcher, int64_t delivery_id);
+/* Puts the ids of up to `most` deliveries with a running attempt into `ids`, in no order; returns how many there are. */
+size_t xh_dispatcher_sending(const xh_dispatcher *dispatcher, int64_t *ids, size_t most);
 
 /* Pending deliveries that ended without an attempt of ours (pruned, settled by the engine). */
 void xh_dispatcher_forget(xh_dispatcher *dispatcher, int64_t target_id, int64_t count);

@@ -28,8 +28,8 @@ void engine_answer(xh_peer *peer, int64_t id, const xh_buf *result)
   xh_buf_done(&line);
 }
 
-/* A connection that said hello sees its own source only; "" is all. */
-static xh_str scope_of(const xh_peer *peer)
+/* A connection that said hello sees its own source only. */
+xh_str engine_scope_of(const xh_peer *peer)
 {
   bool said;
   const xh_hello *hello = xh_peer_hello(peer, &said);
@@ -165,27 +165,18 @@ static void on_retried(void *arg, int rc, int64_t count, const xh_retried *targe
   asked_end(a, rc, "retried", count);
 }
 
-static void call_retry(xh_engine *e, xh_peer *peer, int64_t id, xh_str params)
+void engine_retry(xh_engine *e, xh_peer *peer, int64_t id, const int64_t *ids, size_t count)
 {
-  int64_t *ids = NULL;
-  size_t count = 0;
-  char why[160] = "";
-  int rc = xh_report_retry_ids(e->report, params, scope_of(peer), &ids, &count, why, sizeof why);
-  asked *a = rc ? NULL : asked_new(e, peer, id);
-  if (rc == 0 && !a)
-    rc = XH_ENOMEM;
-  if (rc == 0) {
-    xh_retry_filter filter = {.ids = ids, .id_count = count};
-    (void)xh_dispatcher_now_ms(e->dispatcher); /* the outbox notes the time: what waited before moves with a jump, this does not */
-    rc = xh_outbox_retry(e->outbox, &filter, on_retried, a);
-    if (rc) {
-      xh_peer_unref(a->peer);
-      free(a);
-    }
-  }
-  if (rc)
-    xh_peer_error(peer, id, rc, *why ? why : xh_err_text(rc));
-  free(ids);
+  asked *a = asked_new(e, peer, id);
+  xh_retry_filter filter = {.ids = ids, .id_count = count};
+  (void)xh_dispatcher_now_ms(e->dispatcher); /* the outbox notes the time: what waited before moves with a jump, this does not */
+  int rc = a ? xh_outbox_retry(e->outbox, &filter, on_retried, a) : XH_ENOMEM;
+  if (rc == 0)
+    return;
+  xh_peer_error(peer, id, rc, xh_err_text(rc));
+  if (a)
+    xh_peer_unref(a->peer);
+  free(a);
 }
 
 static void on_pruned(void *arg, int rc, int64_t count)
@@ -198,7 +189,7 @@ static void call_prune(xh_engine *e, xh_peer *peer, int64_t id, xh_str params)
   xh_str value;
   int64_t before_ms = 0;
   bool all = xh_json_find(params, XH_STR("before"), &value);
-  if (scope_of(peer).len) {
+  if (engine_scope_of(peer).len) {
     xh_peer_error(peer, id, XH_EDENIED, "prune touches all sources: ask it on the command line");
     return;
   }
@@ -284,27 +275,6 @@ static void call_test(xh_engine *e, xh_peer *peer, int64_t id, xh_str params)
 
 /* ---- questions ---- */
 
-static bool is_sending(void *arg, int64_t delivery_id)
-{
-  const xh_engine *e = arg;
-  return xh_dispatcher_is_sending(e->dispatcher, delivery_id);
-}
-
-static void call_report(xh_engine *e, xh_peer *peer, int64_t id, xh_str params, bool list)
-{
-  xh_buf result;
-  char why[160] = "";
-  xh_buf_init(&result, RESULT_CAP_BYTES);
-  xh_report_live live = {.is_sending = is_sending, .arg = e};
-  int rc = list ? xh_report_deliveries(e->report, params, scope_of(peer), &live, &result, why, sizeof why)
-                : xh_report_delivery(e->report, params, scope_of(peer), &live, &result, why, sizeof why);
-  if (rc)
-    xh_peer_error(peer, id, rc, *why ? why : xh_err_text(rc));
-  else
-    engine_answer(peer, id, &result);
-  xh_buf_done(&result);
-}
-
 static void call_stats(xh_engine *e, xh_peer *peer, int64_t id)
 {
   xh_buf result;
@@ -330,11 +300,11 @@ void engine_call(xh_engine *e, xh_peer *peer, int64_t id, xh_str name, xh_str pa
   else if (xh_str_eqz(name, "stats"))
     call_stats(e, peer, id);
   else if (xh_str_eqz(name, "deliveries"))
-    call_report(e, peer, id, params, true);
+    engine_ask(e, peer, id, ASK_DELIVERIES, params);
   else if (xh_str_eqz(name, "delivery"))
-    call_report(e, peer, id, params, false);
+    engine_ask(e, peer, id, ASK_DELIVERY, params);
   else if (xh_str_eqz(name, "retry"))
-    call_retry(e, peer, id, params);
+    engine_ask(e, peer, id, ASK_RETRY, params);
   else if (xh_str_eqz(name, "prune"))
     call_prune(e, peer, id, params);
   else if (xh_str_eqz(name, "test"))

@@ -1,6 +1,6 @@
 /*
  * Shared by the engine's files: engine.c (life, sources), accept.c (an event's way), waiters.c (sources that wait), session.c (intake's
- * sink), calls.c (what can be asked).
+ * sink), calls.c (what can be asked), questions.c (what the report answers).
  */
 #ifndef XH_ENGINE_ENGINE_INTERNAL_H
 #define XH_ENGINE_ENGINE_INTERNAL_H
@@ -42,11 +42,13 @@ struct xh_engine {
   xh_sink sink;
   uv_async_t outbox_ready;
   uv_timer_t prune_timer;
-  unsigned handles_open;
+  unsigned handles_open; /* and the question that is looked up */
   xh_map sources; /* name → source */
   struct pending *accepting_first, *accepting_last; /* events that are not committed yet */
   size_t accepting_bytes;
   size_t accepting_count;
+  struct question *questions; /* the first is looked up, the others wait */
+  size_t question_count;
   bool paused;
   bool pruning;
   bool stopping;
@@ -94,7 +96,15 @@ void waiter_begin(waiter *w);
 /* session.c */
 void engine_init_sink(xh_engine *e);
 
+/* questions.c */
+typedef struct question question;
+typedef enum question_kind { ASK_DELIVERIES, ASK_DELIVERY, ASK_RETRY } question_kind;
+void engine_ask(xh_engine *e, xh_peer *peer, int64_t id, question_kind kind, xh_str params); /* answers the peer, later */
+void engine_end_questions(xh_engine *e); /* nobody reads the report after this; the engine is stopping */
+
 /* calls.c */
+xh_str engine_scope_of(const xh_peer *peer); /* the source that a connection may see; "" is all */
+void engine_retry(xh_engine *e, xh_peer *peer, int64_t id, const int64_t *ids, size_t count);
 void engine_call(xh_engine *e, xh_peer *peer, int64_t id, xh_str name, xh_str params);
 void engine_answer(xh_peer *peer, int64_t id, const xh_buf *result); /* {"id":…,"result":…} */
 
