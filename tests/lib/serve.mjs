@@ -148,10 +148,10 @@ export class Source {
     return this.find(`an answer to ${id}`, line => line.id === id, limitMs)
   }
 
-  call(name, params = {}) {
+  call(name, params = {}, limitMs) {
     const id = (this.lastCall = (this.lastCall ?? 1_000_000) + 1)
     this.send({ id, call: name, params })
-    return this.answer(id).then(({ result, error }) => {
+    return this.answer(id, limitMs).then(({ result, error }) => {
       if (error) throw Object.assign(new Error(error.message), error)
       return result
     })

@@ -41,6 +41,9 @@ export class Soak {
       await this.#storm()
       await this.#calm()
       return await this.#judge()
+    } catch (error) {
+      this.problem(`${error.stack}\n${this.serve?.process?.stderr.slice(-40).join('\n') ?? ''}`)
+      return { seed: this.seed, preset: this.preset, problems: this.problems, folder: this.folder }
     } finally {
       for (const clean of this.cleanups.reverse()) await clean()
     }
@@ -304,9 +307,10 @@ export class Soak {
   async #deliveries(params = {}) {
     const source = await this.serve.source()
     const found = []
+    const limitMs = 120_000 // with a sanitizer, on a loaded machine
     let before
     do {
-      const page = await source.call('deliveries', { ...params, limit: 1000, before })
+      const page = await source.call('deliveries', { ...params, limit: 1000, before }, limitMs)
       found.push(...page.deliveries)
       before = page.next ?? undefined
       source.lines.splice(0)
