@@ -41,7 +41,9 @@ static CURLcode apply_pin(CURL *easy, char *fingerprint)
     rc = curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 0L);
   if (rc == CURLE_OK)
     rc = curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 0L);
-  /* The connection cache does not know of the pin, so that such a connection must not be shared. */
+  /* The caches of connections and sessions do not know of the pin: neither may be shared, a resumed session is not verified again. */
+  if (rc == CURLE_OK)
+    rc = curl_easy_setopt(easy, CURLOPT_SSL_SESSIONID_CACHE, 0L);
   if (rc == CURLE_OK)
     rc = curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
   if (rc == CURLE_OK)

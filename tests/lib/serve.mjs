@@ -72,6 +72,14 @@ export class Serve {
     })
   }
 
+  // Waits until as many deliveries have ended, one way or the other.
+  settledAll(count) {
+    return until(`${count} deliveries ended`, async () => {
+      const found = (await this.log()).filter(({ status }) => status === 'delivered' || status === 'dead')
+      return found.length >= count && found
+    })
+  }
+
   async source(hello) {
     const source = new Source(this.socket)
     this.t.after(() => source.close())
