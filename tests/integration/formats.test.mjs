@@ -24,7 +24,7 @@ const made = [
   event('vm.start', 'post', { params: { id: 'a'.repeat(5000) }, userName: '<!channel> *b* & "q" \\ é 😀', error: { message: '`x` _y_ ~z~\n> '.repeat(2000) } }),
   event('a', 'pre', { params: {} }),
   event('vm.set', 'post', { params: { id: 'x', name_label: 'n' }, result: { deep: [[[{}]]] }, timestamp: 0 }),
-].map(one => JSON.stringify(one))
+].map((one, i) => JSON.stringify({ ...one, callId: `made${i}` }))
 
 async function sent(t, format) {
   const folder = tempFolder(t)
@@ -51,7 +51,7 @@ test('cloudevents: what the SDK reads is the event', async t => {
     assert.ok(its.timestamp ? time === its.timestamp : Math.abs(time - Date.now()) < 60_000, read.time)
     ids.add(read.id)
   }
-  assert.equal(ids.size, new Set(events.map(({ callId, type, method }) => `${callId} ${type} ${method}`)).size)
+  assert.equal(ids.size, new Set(events.map(({ callId, type }) => `${callId} ${type}`)).size)
 })
 
 test('teams: the parser of Adaptive Cards reads each card without a complaint', async t => {
