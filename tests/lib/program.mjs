@@ -132,7 +132,7 @@ class Running {
 export function start(t, args, { preset, command, ...options } = {}) {
   const running = new Running(command ?? program(preset), args, options)
   t?.after(async () => {
-    await running.stop('SIGKILL')
+    await running.stop(process.env.XH_END_SIGNAL || 'SIGKILL') // SIGTERM lets it write its coverage down
   })
   return running
 }
