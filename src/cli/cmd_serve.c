@@ -39,7 +39,7 @@ static int load_config(serving *s)
   if (rc == 0) {
     rc = xh_engine_configure(s->engine, XH_STR("local"), hooks);
     if (rc == 0)
-      xh_log(XH_LOG_INFO, "%s: %zu hooks", s->options.config, xh_hooks_count(hooks));
+      xh_log(XH_LOG_INFO, "%s: %zu hook%s", s->options.config, xh_hooks_count(hooks), xh_hooks_count(hooks) == 1 ? "" : "s");
     xh_hooks_unref(hooks);
   }
   return rc;
@@ -47,7 +47,9 @@ static int load_config(serving *s)
 
 static void reload(serving *s)
 {
-  if (!s->options.config)
+  if (s->stopping)
+    xh_log(XH_LOG_WARN, "SIGHUP: no new configuration while stopping");
+  else if (!s->options.config)
     xh_log(XH_LOG_WARN, "SIGHUP: there is no file to read again; start with --config, or configure through the socket");
   else if (load_config(s) != 0)
     xh_log(XH_LOG_ERROR, "the new configuration is refused, the old one stays");

@@ -47,6 +47,7 @@ struct xh_engine {
   struct pending *accepting_first, *accepting_last; /* events that are not committed yet */
   size_t accepting_bytes;
   size_t accepting_count;
+  struct waiter *waiters; /* not answered yet */
   struct question *questions; /* the first is looked up, the others wait */
   size_t question_count;
   bool paused;
@@ -92,6 +93,8 @@ void waiter_add(waiter *w, const xh_hook *hook, xh_submission *submission);
 void waiter_add_known(waiter *w, const xh_hook *hook, int64_t delivery_id, const char *words);
 /* All hooks are in: answers at once when there is nothing to wait for, otherwise when all have ended or time is up. */
 void waiter_begin(waiter *w);
+/* All are answered: nobody watches the dispatcher after this. */
+void engine_end_waiters(xh_engine *e);
 
 /* session.c */
 void engine_init_sink(xh_engine *e);

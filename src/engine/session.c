@@ -108,7 +108,7 @@ static void on_configure(void *arg, xh_peer *peer, int64_t id, xh_str config)
   else
     xh_peer_error(peer, id, rc, xh_err_text(rc));
   if (rc == 0)
-    xh_log(XH_LOG_INFO, "source %s: %zu hooks configured", s->name, xh_hooks_count(hooks));
+    xh_log(XH_LOG_INFO, "source %s: %zu hook%s configured", s->name, xh_hooks_count(hooks), xh_hooks_count(hooks) == 1 ? "" : "s");
   else if (s)
     xh_log(XH_LOG_WARN, "source %s: its new configuration was refused, the old one stays (%zu mistakes)", s->name, mistakes.errors);
   xh_mistakes_done(&mistakes);

@@ -14,6 +14,7 @@ typedef struct watch {
 } watch;
 
 struct waiter {
+  waiter *next, **link; /* among the engine's, until it is answered; `link` is what points here */
   xh_engine *engine;
   xh_peer *peer; /* referenced */
   int64_t id;
@@ -36,6 +37,11 @@ waiter *waiter_new(xh_engine *e, xh_peer *peer, int64_t id)
   uv_timer_init(e->loop, &w->timer);
   w->timer.data = w;
   e->handles_open++;
+  w->link = &e->waiters;
+  w->next = e->waiters;
+  if (w->next)
+    w->next->link = &w->next;
+  e->waiters = w;
   return w;
 }
 
@@ -69,6 +75,9 @@ static void on_closed(uv_handle_t *handle)
 
 static void answer(waiter *w)
 {
+  *w->link = w->next;
+  if (w->next)
+    w->next->link = w->link;
   xh_buf line;
   xh_buf_init(&line, SETTLED_CAP_BYTES + 64);
   xh_buf_printf(&line, "{\"id\":%lld,\"settled\":[", (long long)w->id);
@@ -101,20 +110,32 @@ static void on_first(void *arg, const xh_first_attempt *first)
     answer(w);
 }
 
-static void on_time(uv_timer_t *timer)
+/* Answers now, whatever is still open. */
+static void answer_without(waiter *w, int64_t duration_ms, const char *words)
 {
-  waiter *w = timer->data;
   while (w->watches) {
     watch *one = w->watches;
     xh_dispatcher_unwatch(w->engine->dispatcher, one->delivery_id);
     add_entry(w, one->label,
               &(xh_first_attempt){.delivery_id = one->delivery_id,
-                                  .duration_ms = w->timeout_ms,
-                                  .words = "no answer in time; the delivery goes on"});
+                                  .duration_ms = duration_ms,
+                                  .words = words});
     w->watches = one->next;
     free(one);
   }
   answer(w);
+}
+
+static void on_time(uv_timer_t *timer)
+{
+  waiter *w = timer->data;
+  answer_without(w, w->timeout_ms, "no answer in time; the delivery goes on");
+}
+
+void engine_end_waiters(xh_engine *e)
+{
+  while (e->waiters)
+    answer_without(e->waiters, 0, "the program ends; the delivery goes on at its next start");
 }
 
 void waiter_add(waiter *w, const xh_hook *hook, xh_submission *submission)

@@ -149,6 +149,20 @@ test('a source that waits is answered when its hooks have answered, and not late
   assert.deepEqual(await settledOf(3), [])
 })
 
+test('the program ends gently while a source waits, and the delivery goes on at its next start', async t => {
+  let quiet = true
+  const target = await httpTarget(t, (request, res) => quiet || res.end())
+  const s = await serve(t, [hook('a.b', 'pre', target.url, { waitForResponse: true, advanced: { timeout: 60 } })])
+  const source = await s.source()
+  source.send({ id: 1, wait: true, event: event('a.b', 'pre') })
+  await source.answer(1)
+  await target.count(1)
+  assert.deepEqual(await s.stop(), { code: 0, signal: null }, s.process.said())
+  quiet = false
+  await s.start()
+  await s.settled('delivered', 1)
+})
+
 test('a target that is down is held, probed, logged once each way, and nothing is burnt', async t => {
   const first = await httpTarget(t)
   const { port } = first
@@ -183,7 +197,7 @@ test('a new configuration takes effect at once or not at all', async t => {
   const source = await s.source()
   s.write([hook('*', 'post', b.url)])
   s.process.proc.kill('SIGHUP')
-  await s.process.waitUntil('the new hooks', () => s.process.stderr.filter(line => / 1 hooks$/.test(line)).length === 2)
+  await s.process.waitUntil('the new hooks', () => s.process.stderr.filter(line => / 1 hook$/.test(line)).length === 2)
   source.send({ event: event('vm.start') })
   await b.next()
   s.write([hook('*', 'post', 'ftp://wrong/'), { x: 1 }])

@@ -193,7 +193,7 @@ export class Soak {
         serve.write(this.#fileHooks())
         const before = serve.process.stderr.length
         serve.process.proc.kill('SIGHUP')
-        await serve.process.waitFor(/ 1 hooks$/, { from: before })
+        await serve.process.waitFor(/ 1 hook$/, { from: before })
         for (const source of this.sources) source.configure()
         return
       }
