@@ -153,15 +153,18 @@ export class Soak {
     const end = Date.now() + this.seconds * 1000
     let over = false
     const traffic = this.#traffic(() => over)
-    for (const source of this.sources) await source.connect()
-    // every kind once, then as chance has it
-    const kinds = ['kill', 'hangup', 'command', 'habit', 'full', 'stop', 'outage', 'mistake']
-    while (Date.now() < end && this.problems.length < PROBLEMS_SHOWN) {
-      const kind = kinds.shift() ?? this.random.weighed({ kill: 5, stop: 2, hangup: 4, mistake: 1, habit: 6, outage: 3, full: 1, command: 6 })
-      await this.#disturb(kind)
-      await new Promise(resolve => setTimeout(resolve, this.random.int(50, this.seconds < 60 ? 600 : 3000)))
+    try {
+      for (const source of this.sources) await source.connect()
+      // every kind once, then as chance has it
+      const kinds = ['kill', 'hangup', 'command', 'habit', 'full', 'stop', 'outage', 'mistake']
+      while (Date.now() < end && this.problems.length < PROBLEMS_SHOWN) {
+        const kind = kinds.shift() ?? this.random.weighed({ kill: 5, stop: 2, hangup: 4, mistake: 1, habit: 6, outage: 3, full: 1, command: 6 })
+        await this.#disturb(kind)
+        await new Promise(resolve => setTimeout(resolve, this.random.int(50, this.seconds < 60 ? 600 : 3000)))
+      }
+    } finally {
+      over = true // also when a disturbance failed: its traffic would go on for ever
     }
-    over = true
     await traffic
   }
 
