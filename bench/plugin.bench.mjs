@@ -1,6 +1,6 @@
 // The plugin in the stand-in host: the CPU time that a hooked call adds to the host's main thread, beside a plugin that sends with `fetch`
 // from the host itself, and calls a second beside a host without hooks. Rounds are interleaved; figures are medians of them.
-// Options: --rounds N (9), --calls N (4000), --only small|silent|big.
+// Options: --rounds N (9), --calls N (4000), --only small|paced|silent|big|brief.
 import { readFileSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { once } from 'node:events'
@@ -49,6 +49,23 @@ async function openHost(kind, hooks, requests) {
       if (kind !== 'none') await until('all have arrived', async () => (await received()) >= before + count * requests, 120_000)
       return { us: (mainThreadUs(pid) - cpu) / count, rate: count / seconds }
     },
+    // Calls at a fixed pace, as many as a busy site has: how long each took, in ms.
+    async paced(method, perSecond, count) {
+      const times = []
+      const before = await received()
+      const begin = performance.now()
+      await Promise.all(
+        Array.from({ length: count }, async (_, i) => {
+          await new Promise(resolve => setTimeout(resolve, begin + (i * 1000) / perSecond - performance.now()))
+          const start = performance.now()
+          await host.call(method, {})
+          times.push(performance.now() - start)
+        })
+      )
+      const seconds = (performance.now() - begin) / 1000
+      if (kind !== 'none') await until('all have arrived', async () => (await received()) >= before + 2 * count, 120_000)
+      return { times, rate: count / seconds }
+    },
     async close() {
       await host.stop('SIGKILL')
       rmSync(folders.base, { recursive: true, force: true })
@@ -78,6 +95,27 @@ function report(what, { base, ours, fetch, oursRate, fetchRate, noneRate }, rema
   say(`${what}: calls a second`, `${oursRate.toFixed(2)} of those without hooks (${noneRate.toFixed(0)}/s), with fetch ${fetchRate.toFixed(2)}; wanted 0.95`)
 }
 
+// What a user of XO notices: how long a call takes while the site is busy, and whether the calls keep their pace.
+async function comparePaced(hooks, method, perSecond) {
+  const hosts = {}
+  const results = {}
+  for (const kind of Object.keys(PLUGINS)) {
+    hosts[kind] = await openHost(kind, hooks)
+    results[kind] = []
+    await hosts[kind].paced(method, perSecond, perSecond) // warm
+  }
+  for (let i = 0; i < ROUNDS; i++)
+    for (const kind of Object.keys(hosts)) results[kind].push(await hosts[kind].paced(method, perSecond, 2 * perSecond))
+  for (const host of Object.values(hosts)) await host.close()
+  const rate = kind => median(results[kind].map((result, i) => result.rate / results.none[i].rate)).toFixed(2)
+  const took = kind => {
+    const times = results[kind].flatMap(result => result.times).sort((a, b) => a - b)
+    return `${times[times.length >> 1].toFixed(2)} ms (99 of 100 within ${times[Math.floor(times.length * 0.99)].toFixed(2)})`
+  }
+  say(`${method}, ${perSecond} calls a second`, `${rate('ours')} of the pace without hooks is kept, with fetch ${rate('fetch')}; wanted 0.95`)
+  say(`${method}, ${perSecond} calls a second: one takes`, `${took('ours')}, without hooks ${took('none')}, with fetch ${took('fetch')}`)
+}
+
 let url
 const received = async () => Number(await (await fetch(url)).text())
 
@@ -89,6 +127,7 @@ try {
   url = `http://127.0.0.1:${port}/`
   const never = `http://127.0.0.1:${silent.address().port}/`
   if (wanted('small')) report('acl.get', await compare([hook('acl.get', 'pre/post', url)], 'acl.get', {}, { requests: 2 }))
+  if (wanted('paced')) await comparePaced([hook('acl.get', 'pre/post', url)], 'acl.get', 500)
   if (wanted('silent'))
     report('a silent target', await compare([hook('acl.get', 'pre/post', never)], 'acl.get', {}, { calls: Math.ceil(CALLS / 4), rounds: 5 }))
   if (wanted('big'))
@@ -96,6 +135,17 @@ try {
       'results of 10 MB',
       await compare([hook('xo.getAllObjects', 'post', url)], 'xo.getAllObjects', { megabytes: 10 }, { calls: 10, inFlight: 2, rounds: 5, requests: 1 }),
       '; both spend it on writing the result as JSON'
+    )
+  if (wanted('brief'))
+    report(
+      'results of 10 MB that the hook does not send',
+      await compare([hook('xo.getAllObjects', 'post', url, { advanced: { fields: ['method', 'userName', 'duration'] } })], 'xo.getAllObjects', { megabytes: 10 }, {
+        calls: 10,
+        inFlight: 2,
+        rounds: 5,
+        requests: 1,
+      }),
+      '; the one with fetch knows no `fields`'
     )
 } finally {
   silent.close()

@@ -32,6 +32,13 @@ const configurations = new WeakMap() // xo → () => the present configuration
 // A name as the protocol wants it.
 const sourceName = name => name.replace(/[^\w.@-]/g, '-').slice(0, 64)
 
+// Writing a result of 10 MB as JSON holds the host up for 50 ms.
+function withoutLargeResult(data) {
+  if (typeof data.result !== 'object') return data
+  const { result, ...rest } = data
+  return rest
+}
+
 class WebHooks {
   #xo
   #log
@@ -70,10 +77,13 @@ class WebHooks {
       if (unknown.length > 0) throw Object.assign(new Error(), { mistakes: unknown.map(pointer => ({ pointer, message: UNKNOWN_SECRET })) })
       const link = this.#link
       if (link?.ready) {
+        // until the program has answered, a call may be for its old hooks or for its new ones
+        this.#table = new Table({ hooks: [...(this.#configuration?.hooks ?? []), ...(configuration.hooks ?? [])] })
         const { warnings = [] } = await link.configure(configuration)
         for (const { pointer, message } of warnings) this.#log.warn(`configuration: ${pointer}: ${message}`)
       } else await checkConfiguration(this.#program, configuration)
     } catch (error) {
+      this.#table = new Table(this.#configuration)
       throw error.mistakes === undefined ? error : mistakesError(error.mistakes, configuration)
     }
     this.#configuration = configuration
@@ -146,16 +156,16 @@ class WebHooks {
   // The host waits for what this returns.
   #onPre(data, isRun) {
     const hooked = this.#table.get(data.method)
-    if (hooked.pre || hooked.post !== 0) return this.#forward('pre', data, isRun, hooked.pre, hooked.waitMs)
+    if (hooked.pre || hooked.post !== 0) return this.#forward('pre', data, isRun, hooked.pre, true, hooked.waitMs)
   }
 
   #onPost(data, isRun) {
-    const { pre, post } = this.#table.get(data.method)
+    const { pre, post, result } = this.#table.get(data.method)
     if (pre || post !== 0)
-      this.#forward('post', data, isRun, (post & (data.error === undefined ? SUCCESS : FAILURE)) !== 0, 0)
+      this.#forward('post', data, isRun, (post & (data.error === undefined ? SUCCESS : FAILURE)) !== 0, result, 0)
   }
 
-  #forward(type, data, isRun, wanted, waitMs) {
+  #forward(type, data, isRun, wanted, sendsResult, waitMs) {
     if (data.method === 'backupNg.runJob') {
       const pairs = this.#pairs
       if (isRun ? pairs.runIsDuplicate(type) : pairs.callIsDuplicate(type)) return
@@ -163,7 +173,7 @@ class WebHooks {
     if (!wanted) return
     let json
     try {
-      json = JSON.stringify(data)
+      json = JSON.stringify(sendsResult ? data : withoutLargeResult(data))
     } catch (error) {
       this.#counters.unserializable++
       this.#seldom.warn(`an event of ${data.method} is not sent: it can't be written as JSON: ${error.message}`)

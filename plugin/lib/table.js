@@ -1,13 +1,15 @@
 'use strict'
 
 // Which calls concern us at all: the only thing that runs for every API call of the host, so one Map look-up. What exactly a
-// hook wants of an event (`when`, `fields`) is the delivery program's business; here is only what spares the host work.
+// hook wants of an event (`when`, `fields`) is the delivery program's business; here is only what spares the host work: calls without a
+// hook, and results, which can be of many megabytes, that no hook would send.
 
 const SUCCESS = 1
 const FAILURE = 2
-const NOTHING = Object.freeze({ pre: false, post: 0, waitMs: 0 })
+const NOTHING = Object.freeze({ pre: false, post: 0, result: false, waitMs: 0 })
 
 const DEFAULT_TIMEOUT_S = 10 // of hooks that don't say; the program has the same
+const TERSE_FORMATS = ['slack', 'teams'] // they tell results that are a text or a number, and no others
 const ONLY = { success: SUCCESS, failure: FAILURE }
 
 // Methods come from the host's own table, so this is never reached; it bounds the cache whatever happens there.
@@ -18,12 +20,20 @@ function pattern(method) {
   return new RegExp(`^${method.split('*').map(literal).join('.*')}$`, 's')
 }
 
-function add(entry, { type, waitForResponse, advanced }) {
+// Does the hook send results that are objects or lists?
+function sendsResult({ format, advanced }) {
+  const fields = advanced?.fields
+  if (fields !== undefined) return fields.some(field => field === 'result' || field.startsWith('result.'))
+  return !TERSE_FORMATS.includes(format)
+}
+
+function add(entry, { type, waitForResponse, format, advanced }) {
   const pre = type !== 'post'
   const waitMs = pre && waitForResponse ? (advanced?.timeout ?? DEFAULT_TIMEOUT_S) * 1e3 : 0
   return {
     pre: entry.pre || pre,
     post: entry.post | (type === 'pre' ? 0 : (ONLY[advanced?.only] ?? SUCCESS | FAILURE)),
+    result: entry.result || (type !== 'pre' && sendsResult({ format, advanced })),
     waitMs: Math.max(entry.waitMs, waitMs),
   }
 }
@@ -38,8 +48,8 @@ class Table {
       .map(hook => ({ hook, fits: hook.method.includes('*') ? pattern(hook.method) : undefined }))
   }
 
-  // { pre, post, waitMs }: is the method hooked before the call, after it (bits SUCCESS and FAILURE), and how long may
-  // the call wait for answers.
+  // { pre, post, result, waitMs }: is the method hooked before the call, after it (bits SUCCESS and FAILURE), does a hook send what the
+  // call returned, and how long may the call wait for answers.
   get(method) {
     return this.#seen.get(method) ?? this.#find(method)
   }

@@ -35,6 +35,36 @@ test('a large result arrives whole, also when the program is asked something mea
   assert.equal((await host.stats()).plugin.connections, 1)
 })
 
+test('a large result that no hook sends is not even written by the host', async t => {
+  const target = await httpTarget(t)
+  const method = 'xo.getAllObjects'
+  const brief = [
+    hook(method, 'post', target.url, { advanced: { fields: ['method', 'duration'] } }),
+    { ...hook('xo.*', 'post', target.url), format: 'slack' },
+  ]
+  const host = await startHost(t, { hooks: brief })
+  const kept = async () => {
+    const { deliveries } = await host.call('webHooks.getDeliveries', {})
+    return (await host.call('webHooks.getDelivery', { id: deliveries[0].id })).event
+  }
+  await host.call(method, { megabytes: 1 })
+  await target.count(2)
+  const event = await kept()
+  assert.equal(event.method, method)
+  assert.equal(typeof event.duration, 'number')
+  assert.ok(!('result' in event))
+  // what is short is told, and one hook that sends the result is enough
+  await host.configure([{ ...hook('token.*', 'post', target.url), format: 'slack' }, ...brief, hook('xo.get*', 'post', target.url)])
+  const result = await host.call(method, { megabytes: 1 })
+  const full = (await target.count(5)).map(({ json }) => json).find(json => json.result)
+  assert.deepEqual(full.result, result)
+  assert.deepEqual((await kept()).result, result)
+  await host.configure([hook(method, 'post', target.url, { advanced: { fields: ['result.x'] } })])
+  await host.call(method, { megabytes: 1 })
+  await target.count(6)
+  assert.deepEqual((await kept()).result, result)
+})
+
 test('a stock configuration loads unchanged, and the host logs no schema warning', async t => {
   const target = await httpTarget(t)
   const stock = { hooks: [{ method: 'vm.start', type: 'post', url: target.url, format: 'json', waitForResponse: false }] }
