@@ -13,7 +13,7 @@ const { checkConfiguration, findProgram, mistakesError } = require('./lib/progra
 const { Link } = require('./lib/link.js')
 const { makeLog, Seldom } = require('./lib/log.js')
 const { formSchema } = require('./lib/schema.js')
-const { restoreSecrets } = require('./lib/secrets.js')
+const { hideSecrets, restoreSecrets } = require('./lib/secrets.js')
 const { openChild, openSocket } = require('./lib/transport.js')
 const { SUCCESS, FAILURE, Table } = require('./lib/table.js')
 
@@ -72,7 +72,7 @@ class WebHooks {
 
   async configure(given) {
     const { restored, unknown } = restoreSecrets(given, this.#configuration)
-    const configuration = restored ?? given
+    const configuration = hideSecrets(restored ?? given)
     try {
       if (unknown.length > 0) throw Object.assign(new Error(), { mistakes: unknown.map(pointer => ({ pointer, message: UNKNOWN_SECRET })) })
       const link = this.#link
@@ -89,16 +89,17 @@ class WebHooks {
     this.#configuration = configuration
     this.#table = new Table(configuration)
     if (this.#link !== undefined) this.#link.configuration = configuration
-    if (restored !== null) setImmediate(() => this.#saveAgain(restored))
+    if (configuration !== given) setImmediate(() => this.#saveAgain(configuration))
   }
 
-  // The host saves what it gave to configure(), after that: with secrets at the hooks that are now where theirs were.
+  // The host saves what it gave to configure(), after that: with secrets at the hooks that are now where theirs were, or under a name that
+  // it does not hide.
   async #saveAgain(configuration) {
     if (configuration !== this.#configuration) return
     try {
       await this.#xo.configurePlugin(ID, configuration)
     } catch (error) {
-      this.#log.error(`the secrets of hooks that have moved are not saved, enter them anew: ${error.message}`)
+      this.#log.error(`the secrets of hooks that have moved, or of a "previousPassphrase", are not saved, enter them anew: ${error.message}`)
     }
   }
 

@@ -118,4 +118,16 @@ function restoreSecrets(fresh, old) {
   return { restored: changed ? restored : null, unknown: unknown.map(path => `/${path.join('/')}`) }
 }
 
-module.exports = { restoreSecrets }
+// The configuration with every secret under a name that the host hides; the given one itself when they are so already.
+function hideSecrets(configuration) {
+  const isOpen = hook => typeof hook.advanced?.previousPassphrase === 'string' && hook.advanced.previousPassword === undefined
+  if (!configuration.hooks?.some(isOpen)) return configuration
+  const hide = hook => {
+    if (!isOpen(hook)) return hook
+    const { previousPassphrase: previousPassword, ...advanced } = hook.advanced
+    return { ...hook, advanced: { ...advanced, previousPassword } }
+  }
+  return { ...configuration, hooks: configuration.hooks.map(hide) }
+}
+
+module.exports = { restoreSecrets, hideSecrets }

@@ -1,5 +1,6 @@
 // The plugin in (a stand-in for) xo-server, driven by XO's own client: from the saved configuration to the target.
 import assert from 'node:assert/strict'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 
@@ -94,6 +95,23 @@ test('secrets are masked for administrators, and kept when saved again', async t
   assert.ok(!JSON.stringify(configuration).includes('hunter2'))
   await host.configure(configuration)
   assert.equal(JSON.stringify(host.savedHooks()).split('hunter2').length, 4)
+})
+
+test('a previous secret that was set under a name that the host shows is hidden', async t => {
+  const advanced = { passphrase: 'new secret', previousPassphrase: 'old secret' }
+  const host = await startHost(t, { hooks: [hook('vm.*', 'post', 'http://127.0.0.1:9/', { advanced }), hook('vm.*', 'pre', 'http://127.0.0.1:9/')] })
+  const shown = async () => (await host.plugin()).configuration.hooks
+  await until('it is saved under another name', async () => (await shown())[0].advanced.previousPassword !== undefined)
+  assert.ok(!JSON.stringify(await shown()).includes('secret'))
+  const { passphrase, previousPassphrase, previousPassword } = host.savedHooks()[0].advanced
+  assert.deepEqual({ passphrase, previousPassphrase, previousPassword }, { passphrase: 'new secret', previousPassphrase: undefined, previousPassword: 'old secret' })
+  // saved so by a version before: at the next start
+  await host.stop()
+  const saved = join(host.dataFolder, 'plugins.json')
+  writeFileSync(saved, readFileSync(saved, 'utf8').replace('previousPassword', 'previousPassphrase'))
+  await host.start()
+  await until('it is saved under another name', async () => (await shown())[0].advanced.previousPassword !== undefined)
+  assert.ok(!JSON.stringify(await shown()).includes('secret'))
 })
 
 test('secrets stay at their hooks when hooks and headers move', async t => {
