@@ -9,6 +9,8 @@ const { spawn } = require('node:child_process')
 const GRACE_MS = 5000 // the time that a child gets to finish after its input ended
 const TERM_MS = 2000 // and after SIGTERM
 
+const NICE = '10' // the host's calls go first when processors are scarce
+
 const LEVELS = { error: 'error', warn: 'warn', warning: 'warn', info: 'info', debug: 'debug' }
 
 // Lines of the child's standard error to the host's log, at their level.
@@ -34,7 +36,7 @@ function within(promise, ms) {
 
 function openChild({ program, folder, log }) {
   // A process group of its own: Ctrl-C in a terminal ends the host, whose end ends the child after what it holds is safe.
-  const child = spawn(program, ['serve', '--stdio', '--data', folder], { stdio: 'pipe', detached: true })
+  const child = spawn(program, ['serve', '--stdio', '--nice', NICE, '--data', folder], { stdio: 'pipe', detached: true })
   const ended = new Promise(resolve => {
     child.once('error', error => resolve(`can't be started: ${error.message}`)) // not once it runs
     child.once('exit', (code, signal) => resolve(signal === null ? `ended with status ${code}` : `ended by ${signal}`))

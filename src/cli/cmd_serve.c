@@ -6,8 +6,11 @@
 #include "cli/serve_options.h"
 #include "engine/engine.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -195,6 +198,21 @@ static int serve(serving *s)
   return status;
 }
 
+/*
+ * Before there are threads, which inherit it. With the scheduler's autogroups (sched(7), "The autogroup feature") a process is nice
+ * within its session only, so one that leads a session makes that nice.
+ */
+static void be_nice(int level)
+{
+  if (getpriority(PRIO_PROCESS, 0) < level && setpriority(PRIO_PROCESS, 0, level) != 0)
+    xh_log(XH_LOG_WARN, "--nice %d: %s; going on as it is", level, strerror(errno));
+  FILE *group = getsid(0) == getpid() ? fopen("/proc/self/autogroup", "we") : NULL; /* absent in many kernels */
+  if (group) {
+    fprintf(group, "%d", level);
+    fclose(group);
+  }
+}
+
 static int run(int argc, char **argv)
 {
   serving s = {0};
@@ -203,6 +221,8 @@ static int run(int argc, char **argv)
     return status;
   umask(077);
   xh_log_setup(s.options.verbose ? XH_LOG_DEBUG : s.options.quiet ? XH_LOG_WARN : XH_LOG_INFO, s.options.plain);
+  if (s.options.nice)
+    be_nice(s.options.nice);
   uv_loop_init(&s.loop);
   status = serve(&s);
   uv_run(&s.loop, UV_RUN_NOWAIT);
@@ -232,6 +252,7 @@ const xh_command xh_cmd_serve = {
         "      --keep-delivered TIME  how long delivered ones are kept (7d)\n"
         "      --keep-bytes SIZE      size of the outbox above which the oldest delivered ones go (1G)\n"
         "      --keep-dead TIME       how long dead ones are kept (30d)\n"
+        "      --nice N               leave the processors to others that want them, from 0 to 19 (see nice(1))\n"
         "  -v, --verbose              log more\n"
         "  -q, --quiet                log warnings and errors only\n"
         "      --plain-log            log lines without the time (journald adds it)\n"

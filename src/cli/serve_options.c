@@ -24,6 +24,7 @@ enum option_id {
   OPT_KEEP_DELIVERED,
   OPT_KEEP_BYTES,
   OPT_KEEP_DEAD,
+  OPT_NICE,
   OPT_PLAIN
 };
 
@@ -38,6 +39,7 @@ static const struct option LONG[] = {{"data", required_argument, NULL, OPT_DATA}
                                      {"keep-delivered", required_argument, NULL, OPT_KEEP_DELIVERED},
                                      {"keep-bytes", required_argument, NULL, OPT_KEEP_BYTES},
                                      {"keep-dead", required_argument, NULL, OPT_KEEP_DEAD},
+                                     {"nice", required_argument, NULL, OPT_NICE},
                                      {"verbose", no_argument, NULL, OPT_VERBOSE},
                                      {"quiet", no_argument, NULL, OPT_QUIET},
                                      {"plain-log", no_argument, NULL, OPT_PLAIN},
@@ -79,6 +81,17 @@ static int add_uid(serve_options *o)
   return XH_EXIT_OK;
 }
 
+static int nice_of(serve_options *o)
+{
+  char *end;
+  errno = 0;
+  long number = strtol(optarg, &end, 10);
+  if (*end || end == optarg || errno || number < 0 || number > 19)
+    return xh_usage_error(&xh_cmd_serve, "--nice %s: must be a number from 0 (like other programs) to 19 (after all others)", optarg);
+  o->nice = (int)number;
+  return XH_EXIT_OK;
+}
+
 static int take(serve_options *o, int option)
 {
   switch (option) {
@@ -107,6 +120,8 @@ static int take(serve_options *o, int option)
     return size_of("keep-bytes", 1024 * 1024, &o->delivered_keep_bytes);
   case OPT_KEEP_DEAD:
     return duration_of("keep-dead", &o->dead_keep_ms);
+  case OPT_NICE:
+    return nice_of(o);
   case OPT_VERBOSE:
     o->verbose = true;
     return XH_EXIT_OK;

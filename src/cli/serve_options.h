@@ -14,6 +14,7 @@ typedef struct serve_options {
   const char *config; /* NULL: none */
   bool stdio;
   bool verbose, quiet, plain;
+  int nice; /* 0 to 19, as setpriority(2) takes it; 0: leave it */
   const char *sockets[XH_SERVE_LIST_MAX];
   size_t socket_count;
   const char *metadata[XH_SERVE_LIST_MAX];

@@ -129,3 +129,20 @@ test('send on its own delivers and ends; dead ones are its status', async t => {
   const nobody = await run(['send', '--data', folder], { input: '' })
   assert.equal(nobody.status, 3)
 })
+
+test('serve says which option is wrong, and what it may be', async () => {
+  for (const [args, says] of [
+    [['--nice', '20'], /--nice 20: must be a number from 0 .* to 19/],
+    [['--nice', '1x'], /--nice 1x: must be/],
+    [['--keep-dead', 'long'], /--keep-dead long: must be a duration, such as/],
+    [['--line-cap', '7'], /--line-cap 7: must be a size of at least 1024 bytes/],
+    [['--allow-uid', 'nobody-by-that-name'], /--allow-uid nobody-by-that-name: neither a user's name nor a number/],
+    [['now'], /unexpected argument: now/],
+    [['--unknown'], /unrecognized option '--unknown'/],
+  ]) {
+    const { status, stderr } = await run(['serve', ...args])
+    assert.equal(status, 2, args.join(' '))
+    assert.match(stderr, says)
+    assert.match(stderr, /xo-hooks serve --help/)
+  }
+})

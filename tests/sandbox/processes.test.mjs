@@ -54,6 +54,18 @@ for (const signal of ['SIGTERM', 'SIGINT', 'SIGKILL'])
     await until('the program has ended', () => host.children().length === 0)
   })
 
+test('the program leaves the processors to the host, with all of its threads', async t => {
+  const target = await httpTarget(t)
+  const host = await startHost(t, { hooks: [hook('vm.*', 'post', target.url)] })
+  await host.call('vm.start', { id: VM })
+  await target.next()
+  const niceness = pid =>
+    readdirSync(`/proc/${pid}/task`).map(task => Number(readFileSync(`/proc/${pid}/task/${task}/stat`, 'utf8').replace(/.*\) /s, '').split(' ')[16]))
+  const own = niceness(process.pid)[0]
+  const threads = niceness(host.children()[0])
+  assert.ok(threads.length > 1 && threads.every(level => level === Math.max(own, 10)), threads.join(' '))
+})
+
 test('a stuck program delays a waiting call by the timeout of its hook, others not at all', async t => {
   const target = await httpTarget(t)
   const host = await startHost(t, {
