@@ -77,8 +77,8 @@ class WebHooks {
       if (unknown.length > 0) throw Object.assign(new Error(), { mistakes: unknown.map(pointer => ({ pointer, message: UNKNOWN_SECRET })) })
       const link = this.#link
       if (link?.ready) {
-        // until the program has answered, a call may be for its old hooks or for its new ones
-        this.#table = new Table({ hooks: [...(this.#configuration?.hooks ?? []), ...(configuration.hooks ?? [])] })
+        // until the program has answered, an event may be for its old hooks or for its new ones, which are not known to be good yet
+        this.#table = new Table(this.#configuration, { everyResult: true })
         const { warnings = [] } = await link.configure(configuration)
         for (const { pointer, message } of warnings) this.#log.warn(`configuration: ${pointer}: ${message}`)
       } else await checkConfiguration(this.#program, configuration)

@@ -6,7 +6,6 @@
 
 const SUCCESS = 1
 const FAILURE = 2
-const NOTHING = Object.freeze({ pre: false, post: 0, result: false, waitMs: 0 })
 
 const DEFAULT_TIMEOUT_S = 10 // of hooks that don't say; the program has the same
 const TERSE_FORMATS = ['slack', 'teams'] // they tell results that are a text or a number, and no others
@@ -40,9 +39,11 @@ function add(entry, { type, waitForResponse, format, advanced }) {
 
 class Table {
   #hooks
+  #nothing
   #seen = new Map()
 
-  constructor({ hooks = [] } = {}) {
+  constructor({ hooks = [] } = {}, { everyResult = false } = {}) {
+    this.#nothing = { pre: false, post: 0, result: everyResult, waitMs: 0 }
     this.#hooks = hooks
       .filter(({ enabled }) => enabled !== false)
       .map(hook => ({ hook, fits: hook.method.includes('*') ? pattern(hook.method) : undefined }))
@@ -55,7 +56,7 @@ class Table {
   }
 
   #find(method) {
-    let entry = NOTHING
+    let entry = this.#nothing
     for (const { hook, fits } of this.#hooks)
       if (fits === undefined ? hook.method === method : fits.test(method)) entry = add(entry, hook)
     if (this.#seen.size >= SEEN_MAX) this.#seen.clear()

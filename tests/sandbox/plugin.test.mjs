@@ -82,9 +82,14 @@ test('a bad configuration is refused with the hook and what is wrong, and not sa
   const host = await startHost(t, { hooks: [hook('vm.*', 'post', 'http://127.0.0.1:9/')] })
   const bad = [hook('vm.*', 'post', 'http://127.0.0.1:9/'), hook('vm.*', 'pre', 'ftp://files/', { name: 'Files' })]
   await assert.rejects(host.configure(bad), /hook 2 \(Files\), url: .*http/)
+  const odd = [hook('vm.*', 'post', 'http://127.0.0.1:9/', { advanced: { fields: [1, null] } }), { type: 'post' }, hook(7, 'post', 'http://127.0.0.1:9/')]
+  const calls = Array.from({ length: 20 }, () => host.call('vm.start', { id: VM }))
+  await assert.rejects(host.configure(odd), /hook 1.*fields.*\n.*hook 2.*method/s)
+  await Promise.all(calls)
   assert.equal((await host.plugin()).configuration.hooks.length, 1)
   await host.unload()
   await assert.rejects(host.configure(bad), /hook 2 \(Files\), url: .*http/)
+  await assert.rejects(host.configure(odd), /hook 1.*fields.*\n.*hook 2.*method/s)
 })
 
 test('secrets are masked for administrators, and kept when saved again', async t => {
