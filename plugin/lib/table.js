@@ -26,13 +26,14 @@ function sendsResult({ format, advanced }) {
   return !TERSE_FORMATS.includes(format)
 }
 
-function add(entry, { type, waitForResponse, format, advanced }) {
+function add(entry, hook) {
+  const { type, waitForResponse, advanced } = hook
   const pre = type !== 'post'
   const waitMs = pre && waitForResponse ? (advanced?.timeout ?? DEFAULT_TIMEOUT_S) * 1e3 : 0
   return {
     pre: entry.pre || pre,
     post: entry.post | (type === 'pre' ? 0 : (ONLY[advanced?.only] ?? SUCCESS | FAILURE)),
-    result: entry.result || (type !== 'pre' && sendsResult({ format, advanced })),
+    result: entry.result || (type !== 'pre' && sendsResult(hook)),
     waitMs: Math.max(entry.waitMs, waitMs),
   }
 }

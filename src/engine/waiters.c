@@ -116,10 +116,7 @@ static void answer_without(waiter *w, int64_t duration_ms, const char *words)
   while (w->watches) {
     watch *one = w->watches;
     xh_dispatcher_unwatch(w->engine->dispatcher, one->delivery_id);
-    add_entry(w, one->label,
-              &(xh_first_attempt){.delivery_id = one->delivery_id,
-                                  .duration_ms = duration_ms,
-                                  .words = words});
+    add_entry(w, one->label, &(xh_first_attempt){.delivery_id = one->delivery_id, .duration_ms = duration_ms, .words = words});
     w->watches = one->next;
     free(one);
   }
