@@ -112,6 +112,10 @@ export class Source {
       for (const check of [...this.#waiting]) check()
     })
     this.closed = new Promise(resolve => this.socket.once('close', resolve))
+    this.closed.then(() => {
+      this.isClosed = true
+      for (const check of [...this.#waiting]) check()
+    })
     this.socket.on('error', () => {})
     await new Promise((resolve, reject) => this.socket.once('connect', resolve).once('error', reject))
     if (hello !== undefined) {
@@ -128,7 +132,7 @@ export class Source {
     this.socket.write(bytes)
   }
 
-  // The first line that was not taken before and fits.
+  // The first line that was not taken before and fits; fails at once when the connection ends without it.
   find(what, fits, limitMs = 20_000) {
     const d = deferred()
     const done = (settle, value) => {
@@ -139,6 +143,7 @@ export class Source {
     const check = () => {
       const found = this.lines.find(fits)
       if (found) done(d.resolve, found)
+      else if (this.isClosed) done(d.reject, new Error(`the connection ended without ${what}; got ${JSON.stringify(this.lines)}`))
     }
     const timer = setTimeout(() => done(d.reject, new Error(`not within ${limitMs} ms: ${what}; got ${JSON.stringify(this.lines)}`)), limitMs)
     this.#waiting.add(check)

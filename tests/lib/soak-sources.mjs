@@ -20,8 +20,12 @@ export class SoakSource {
     this.session = `s${random.int(1, 1e9)}`
   }
 
-  // Connects and goes on where the program says it is; false when nobody listens yet.
-  async connect() {
+  // Connects and goes on where the program says it is; false when nobody listens yet. One attempt at a time, whoever asks.
+  connect() {
+    return (this.connecting ??= this.#connect().finally(() => (this.connecting = undefined)))
+  }
+
+  async #connect() {
     const connection = new Source(this.path)
     try {
       await connection.open({ source: this.name, session: this.session, acks: 'cumulative' })

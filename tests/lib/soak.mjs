@@ -10,6 +10,7 @@ import { SoakSource } from './soak-sources.mjs'
 import { SoakTarget } from './soak-targets.mjs'
 
 const TURN_MS = 25
+const STORM_MORE_MS = 120_000
 const HOOK_TIMEOUT_S = 1
 const SECRETS = ['first secret of the soak test', 'second secret of the soak test']
 const LONG = [0, 0.2, 0.3, 0.5, 1, 1, 2, 2, 3, 3, 5, 5, 5, 5, 5, 5, 10, 10, 10, 10]
@@ -24,8 +25,8 @@ export class Soak {
   residentMax = 0
   slowestStatsMs = 0
 
-  constructor({ seconds, seed, preset = 'release', pairs = 1, log = () => {} }) {
-    Object.assign(this, { seconds, seed, preset, pairs, log, random: new Random(seed) })
+  constructor({ seconds, seed, preset = 'release', pairs = 1, acknowledgedMin = 0, log = () => {} }) {
+    Object.assign(this, { seconds, seed, preset, pairs, acknowledgedMin, log, random: new Random(seed) })
   }
 
   problem = text => {
@@ -157,7 +158,9 @@ export class Soak {
       for (const source of this.sources) await source.connect()
       // every kind once, then as chance has it
       const kinds = ['kill', 'hangup', 'command', 'habit', 'full', 'stop', 'outage', 'mistake']
-      while (Date.now() < end && this.problems.length < PROBLEMS_SHOWN) {
+      const limit = end + STORM_MORE_MS // a slow machine gets more time to make a storm worth the name
+      const isOver = () => Date.now() > limit || (Date.now() > end && this.#acknowledged() >= this.acknowledgedMin)
+      while (!isOver() && this.problems.length < PROBLEMS_SHOWN) {
         const kind = kinds.shift() ?? this.random.weighed({ kill: 5, stop: 2, hangup: 4, mistake: 1, habit: 6, outage: 3, full: 1, command: 6 })
         await this.#disturb(kind)
         await new Promise(resolve => setTimeout(resolve, this.random.int(50, this.seconds < 60 ? 600 : 3000)))
@@ -166,6 +169,10 @@ export class Soak {
       over = true // also when a disturbance failed: its traffic would go on for ever
     }
     await traffic
+  }
+
+  #acknowledged() {
+    return this.sources.reduce((total, { acknowledged }) => total + acknowledged.size, 0)
   }
 
   // The sources' turns, whatever happens to the program.
@@ -380,7 +387,7 @@ export class Soak {
       preset: this.preset,
       seconds: this.seconds,
       events: sum(this.sources, ({ sent }) => sent),
-      acknowledged: sum(this.sources, ({ acknowledged }) => acknowledged.size),
+      acknowledged: this.#acknowledged(),
       settled: sum(this.sources, ({ settled }) => settled),
       deliveries: deliveries.length,
       expected,
