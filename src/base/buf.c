@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { FIRST_ROOM_BYTES = 256 };
 
@@ -115,6 +116,24 @@ static void append_escaped(xh_buf *buf, unsigned char c)
     xh_buf_append(buf, (char[]){'\\', short_form[c]}, 2);
   else
     xh_buf_printf(buf, "\\u%04x", c);
+}
+
+int xh_buf_plain(xh_buf *buf, xh_str text, size_t most_bytes, const char *kept)
+{
+  size_t at = 0;
+  while (at < text.len) {
+    char c = text.ptr[at];
+    size_t width = xh_utf8_width(text.ptr + at, text.len - at);
+    size_t plain = xh_utf8_plain_width(text.ptr + at, text.len - at);
+    if (at + (width ? width : 1) > most_bytes)
+      break;
+    if (plain || (c && strchr(kept, c)))
+      xh_buf_append(buf, text.ptr + at, width);
+    else
+      xh_buf_char(buf, c == '\t' || c == '\n' || c == '\r' ? ' ' : '?');
+    at += width ? width : 1;
+  }
+  return at < text.len ? xh_buf_z(buf, "…") : buf->error;
 }
 
 int xh_buf_json(xh_buf *buf, xh_str text)

@@ -44,6 +44,10 @@ int xh_buf_json(xh_buf *buf, xh_str text);
 int xh_buf_json_z(xh_buf *buf, const char *z);
 int xh_buf_json_buf(xh_buf *buf, const xh_buf *text); /* a text that was made apart; fails where that failed for want of memory */
 
+/* Appends `text` for a terminal, at most `most_bytes` of it in whole characters and then "…". What could move the cursor becomes '?'
+   (a byte that is no UTF-8 too), tabs and ends of lines become spaces unless `kept` holds them. */
+int xh_buf_plain(xh_buf *buf, xh_str text, size_t most_bytes, const char *kept);
+
 /* Removes the first `len` bytes. */
 void xh_buf_drop(xh_buf *buf, size_t len);
 

@@ -1,6 +1,7 @@
 #include "base/log.h"
 
 #include "base/clock.h"
+#include "base/utf8.h"
 
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -42,9 +43,11 @@ void xh_log(xh_log_level level, const char *format, ...)
   size_t len = (size_t)head + (size_t)(body < 0 ? 0 : body);
   if (len > sizeof line - 2)
     len = sizeof line - 2;
-  for (size_t i = (size_t)head; i < len; i++)
-    if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f)
+  for (size_t i = (size_t)head, width; i < len; i += width ? width : 1) {
+    width = xh_utf8_plain_width(line + i, len - i);
+    if (width == 0)
       line[i] = '?';
+  }
   line[len++] = '\n';
   ssize_t ignored = write(STDERR_FILENO, line, len);
   (void)ignored;

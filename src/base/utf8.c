@@ -1,5 +1,7 @@
 #include "base/utf8.h"
 
+#include <stdbool.h>
+
 static int is_tail(unsigned char c)
 {
   return (c & 0xc0) == 0x80;
@@ -24,6 +26,17 @@ size_t xh_utf8_width(const char *p, size_t len)
   if (len < 4 || !is_tail(u[1]) || !is_tail(u[2]) || !is_tail(u[3]))
     return 0;
   return (c == 0xf0 && u[1] < 0x90) || (c == 0xf4 && u[1] > 0x8f) ? 0 : 4;
+}
+
+size_t xh_utf8_plain_width(const char *p, size_t len)
+{
+  const unsigned char *u = (const unsigned char *)p;
+  size_t width = xh_utf8_width(p, len);
+  bool is_control = u[0] < 0x20 || u[0] == 0x7f || (width == 2 && u[0] == 0xc2 && u[1] < 0xa0);
+  bool turns = width == 3 && u[0] == 0xe2 &&
+               ((u[1] == 0x80 && u[2] >= 0xaa && u[2] <= 0xae)      /* U+202A to U+202E */
+                || (u[1] == 0x81 && u[2] >= 0xa6 && u[2] <= 0xa9)); /* U+2066 to U+2069 */
+  return is_control || turns ? 0 : width;
 }
 
 size_t xh_utf8_encode(uint32_t code, char out[4])

@@ -1,12 +1,12 @@
 /* xo-hooks spool: what a receiver has taken in and not yet done. */
 #include "base/err.h"
-#include "base/utf8.h"
 #include "cli/command.h"
 #include "cli/json_view.h"
 #include "receiver/forward.h"
 #include "receiver/spool_db.h"
 
 #include <getopt.h>
+#include <stdint.h>
 #include <stdlib.h>
 
 enum { LIST_LIMIT = 1000, JSON_CAP_BYTES = 256 * 1024 * 1024 };
@@ -25,18 +25,14 @@ static void put_json_text(xh_buf *out, const char *name, const char *text)
   xh_buf_json_z(out, text && *text ? text : NULL);
 }
 
-/* Text from outside, for a terminal: what could move the cursor becomes '?', but for tabs and ends of lines. */
+/* Text from outside, for a terminal; it keeps its lines. */
 static void put_plain(xh_str text)
 {
-  for (size_t at = 0, width; at < text.len; at += width ? width : 1) {
-    unsigned char c = (unsigned char)text.ptr[at];
-    width = xh_utf8_width(text.ptr + at, text.len - at);
-    bool control = (c < 0x20 && c != '\n' && c != '\t') || c == 0x7f || width == 0 || (c == 0xc2 && (unsigned char)text.ptr[at + 1] < 0xa0);
-    if (control)
-      putchar('?');
-    else
-      fwrite(text.ptr + at, 1, width, stdout);
-  }
+  xh_buf plain;
+  xh_buf_init(&plain, JSON_CAP_BYTES);
+  xh_buf_plain(&plain, text, SIZE_MAX, "\t\n");
+  fwrite(xh_buf_span(&plain).ptr, 1, plain.len, stdout);
+  xh_buf_done(&plain);
 }
 
 /* Where it goes, without what may be secret in the URL; "" for scripts. */

@@ -1,8 +1,8 @@
 /* xo-hooks test: one sample event to hooks, and what became of it. */
 #include "base/err.h"
-#include "base/json_scan.h"
 #include "cli/command.h"
 #include "cli/config_file.h"
+#include "cli/json_view.h"
 #include "engine/sample.h"
 #include "intake/client.h"
 
@@ -23,32 +23,13 @@ typedef struct test_options {
 
 /* ---- showing ---- */
 
-static xh_str member(xh_str object, const char *name)
-{
-  xh_str value = {NULL, 0};
-  xh_json_find(object, xh_str_z(name), &value);
-  return value;
-}
-
-static void put_text(xh_str string, size_t most)
-{
-  xh_buf text;
-  xh_buf_init(&text, RESULT_CAP_BYTES);
-  if (string.ptr && xh_json_typeof(string) == XH_JSON_STRING && xh_json_decode(string, &text) == 0)
-    for (size_t i = 0; i < text.len && i < most; i++)
-      putchar((unsigned char)text.ptr[i] < ' ' || text.ptr[i] == 127 ? ' ' : text.ptr[i]);
-  if (text.len > most)
-    fputs("…", stdout);
-  xh_buf_done(&text);
-}
-
 static void put_times(xh_str result)
 {
   static const char *const names[][2] = {
       {"nameLookupMs", "name"}, {"connectMs", "connect"}, {"tlsMs", "TLS"}, {"firstByteMs", "first byte"}, {"totalMs", "total"}};
   const char *before = " (";
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-    xh_str value = member(result, names[i][0]);
+    xh_str value = view_member(result, names[i][0]);
     if (!value.ptr)
       continue;
     printf("%s%s %.1f ms", before, names[i][1], strtod(value.ptr, NULL));
@@ -61,11 +42,11 @@ static void put_times(xh_str result)
 /* Returns whether it was delivered. */
 static bool show_one(xh_str result)
 {
-  bool ok = xh_json_typeof(member(result, "ok")) == XH_JSON_TRUE;
+  bool ok = xh_json_typeof(view_member(result, "ok")) == XH_JSON_TRUE;
   const char *plain = xh_colour_code(stdout, XH_PLAIN);
-  xh_str status = member(result, "status");
+  xh_str status = view_member(result, "status");
   printf("%s%s%s ", xh_colour_code(stdout, ok ? XH_GREEN : XH_RED), ok ? "ok    " : "FAILED", plain);
-  put_text(member(result, "hook"), 200);
+  view_put(stdout, view_member(result, "hook"), 200);
   fputs("\n       ", stdout);
   if (xh_json_typeof(status) == XH_JSON_NUMBER)
     printf("status %.*s", (int)status.len, status.ptr);
@@ -75,12 +56,12 @@ static bool show_one(xh_str result)
   putchar('\n');
   if (!ok) {
     fputs("       ", stdout);
-    put_text(member(result, "error"), 1000);
+    view_put(stdout, view_member(result, "error"), 1000);
     putchar('\n');
   }
-  if (member(result, "answer").len > 2) {
+  if (view_member(result, "answer").len > 2) {
     printf("       %sanswer: ", xh_colour_code(stdout, XH_DIM));
-    put_text(member(result, "answer"), ANSWER_SHOWN_BYTES);
+    view_put(stdout, view_member(result, "answer"), ANSWER_SHOWN_BYTES);
     printf("%s\n", plain);
   }
   return ok;
@@ -91,13 +72,13 @@ static int show(const test_options *o, xh_str result)
   xh_json_iter it;
   xh_str one;
   size_t count = 0, failed = 0;
-  if (!xh_json_iter_init(&it, member(result, "results")))
+  if (!xh_json_iter_init(&it, view_member(result, "results")))
     return xh_fail(&xh_cmd_test, XH_EXIT_FAILED, "the answer is not understood");
   if (o->json)
     printf("%.*s\n", (int)result.len, result.ptr);
   while (xh_json_next(&it, NULL, &one)) {
     count++;
-    failed += o->json ? xh_json_typeof(member(one, "ok")) != XH_JSON_TRUE : !show_one(one);
+    failed += o->json ? xh_json_typeof(view_member(one, "ok")) != XH_JSON_TRUE : !show_one(one);
   }
   if (count == 0)
     return xh_fail(&xh_cmd_test, XH_EXIT_FAILED, "no enabled hook to test");

@@ -33,24 +33,19 @@ bool view_equals(xh_str object, const char *name, const char *text)
 
 void view_put(FILE *out, xh_str value, size_t most)
 {
-  xh_buf text;
+  xh_buf text, plain;
   xh_json_type type = value.ptr ? xh_json_typeof(value) : XH_JSON_NULL;
   if (type == XH_JSON_NULL)
     return;
   xh_buf_init(&text, TEXT_CAP_BYTES);
+  xh_buf_init(&plain, TEXT_CAP_BYTES);
   if (type != XH_JSON_STRING)
     xh_buf_str(&text, value);
   else
     xh_json_decode(value, &text);
-  size_t len = text.len < most ? text.len : most;
-  while (len < text.len && len > 0 && ((unsigned char)text.ptr[len] & 0xc0) == 0x80)
-    len--;
-  for (size_t i = 0; i < len; i++) {
-    unsigned char c = (unsigned char)text.ptr[i];
-    fputc(c < ' ' || c == 127 ? ' ' : c, out);
-  }
-  if (len < text.len)
-    fputs("…", out);
+  xh_buf_plain(&plain, xh_buf_span(&text), most, "");
+  fwrite(xh_buf_span(&plain).ptr, 1, plain.len, out);
+  xh_buf_done(&plain);
   xh_buf_done(&text);
 }
 

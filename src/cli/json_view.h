@@ -11,7 +11,7 @@ bool view_is(xh_str object, const char *name);       /* is it true? */
 int64_t view_number(xh_str object, const char *name); /* 0 when absent or no number */
 bool view_equals(xh_str object, const char *name, const char *text);
 
-/* Prints a string's text (control characters as spaces), at most `most` bytes; other values as their JSON; null and absent as nothing. */
+/* Prints a string's text (as xh_buf_plain does), at most `most` bytes; other values as their JSON; null and absent as nothing. */
 void view_put(FILE *out, xh_str value, size_t most);
 
 /* "2026-11-23 08:15:30" in local time. */

@@ -1,7 +1,6 @@
 #include "receiver/line.h"
 
 #include "base/clock.h"
-#include "base/utf8.h"
 
 static const char DIM[] = "\033[2m", RED[] = "\033[31m", GREEN[] = "\033[32m", BOLD[] = "\033[1m", RESET[] = "\033[0m";
 
@@ -35,24 +34,6 @@ static void append_member(const char *name, xh_str text, xh_buf *out)
   xh_buf_json(out, text);
 }
 
-/* Text for a terminal: what could move the cursor becomes '?'. */
-static void append_plain(xh_str text, size_t cap_bytes, xh_buf *out)
-{
-  size_t at = 0;
-  while (at < text.len && at < cap_bytes) {
-    unsigned char c = (unsigned char)text.ptr[at];
-    size_t width = xh_utf8_width(text.ptr + at, text.len - at);
-    bool control = c < 0x20 || c == 0x7f || width == 0 || (c == 0xc2 && (unsigned char)text.ptr[at + 1] < 0xa0);
-    if (control)
-      xh_buf_char(out, c == '\t' ? ' ' : '?');
-    else
-      xh_buf_append(out, text.ptr + at, width);
-    at += width ? width : 1;
-  }
-  if (at < text.len)
-    xh_buf_z(out, "…");
-}
-
 /* Copies `json` without the white space outside strings. Returns false when `cap_bytes` ended it. */
 static bool compact(xh_str json, size_t cap_bytes, xh_buf *out)
 {
@@ -78,7 +59,7 @@ void xh_line_compact(xh_str json, size_t cap_bytes, xh_buf *out)
   xh_buf text;
   xh_buf_init(&text, cap_bytes + 16);
   bool whole = compact(json, cap_bytes, &text);
-  append_plain(xh_buf_span(&text), text.len, out);
+  xh_buf_plain(out, xh_buf_span(&text), text.len, "");
   xh_buf_done(&text);
   if (!whole)
     xh_buf_z(out, "…");
@@ -185,10 +166,10 @@ void xh_line_refused(xh_line_style style, int status, xh_str why, xh_str client,
   }
   paint(style, RED, out);
   xh_buf_printf(out, "refused with %d: ", status);
-  append_plain(why, why.len, out);
+  xh_buf_plain(out, why, why.len, "");
   paint(style, RESET, out);
   xh_buf_z(out, " (from ");
-  append_plain(client, client.len, out);
+  xh_buf_plain(out, client, client.len, "");
   xh_buf_z(out, ")\n");
 }
 
@@ -202,11 +183,11 @@ void xh_line_output(xh_line_style style, xh_str delivery, xh_str script, xh_str 
     xh_buf_z(out, "}\n");
     return;
   }
-  append_plain(delivery, delivery.len, out);
+  xh_buf_plain(out, delivery, delivery.len, "");
   xh_buf_char(out, ' ');
-  append_plain(script, script.len, out);
+  xh_buf_plain(out, script, script.len, "");
   xh_buf_z(out, ": ");
-  append_plain(text, text.len, out);
+  xh_buf_plain(out, text, text.len, "");
   xh_buf_char(out, '\n');
 }
 
@@ -224,12 +205,12 @@ void xh_line_outcome(xh_line_style style, xh_str delivery, xh_str script, bool o
   }
   char duration[64];
   xh_duration_text(duration_ms, duration, sizeof duration);
-  append_plain(delivery, delivery.len, out);
+  xh_buf_plain(out, delivery, delivery.len, "");
   xh_buf_char(out, ' ');
-  append_plain(script, script.len, out);
+  xh_buf_plain(out, script, script.len, "");
   xh_buf_z(out, ": ");
   paint(style, ok ? GREEN : RED, out);
-  append_plain(words, words.len, out);
+  xh_buf_plain(out, words, words.len, "");
   paint(style, RESET, out);
   xh_buf_printf(out, " after %s\n", duration);
 }

@@ -1,7 +1,6 @@
 #include "receiver/message.h"
 
 #include "base/err.h"
-#include "base/utf8.h"
 
 #include <stdio.h>
 
@@ -71,7 +70,7 @@ int xh_message_parse(xh_str body, xh_message *ret_message, xh_event_fault *ret_f
   return rc;
 }
 
-/* Control characters become spaces: a card must not move the cursor of whoever reads the log. */
+/* A card must not move the cursor of whoever reads the log. */
 static void append_words(xh_str string, size_t cap_bytes, size_t start, xh_buf *out)
 {
   xh_buf text;
@@ -79,13 +78,8 @@ static void append_words(xh_str string, size_t cap_bytes, size_t start, xh_buf *
   xh_json_decode(string, &text);
   if (out->len > start && text.len > 0)
     xh_buf_z(out, " · ");
-  for (size_t i = 0; i < text.len && out->len - start < cap_bytes; i++) {
-    unsigned char c = (unsigned char)text.ptr[i];
-    bool c1 = c == 0xc2 && i + 1 < text.len && (unsigned char)text.ptr[i + 1] < 0xa0;
-    if (c1)
-      i++;
-    xh_buf_char(out, c < 0x20 || c == 0x7f || c1 ? ' ' : (char)c);
-  }
+  if (out->len - start < cap_bytes)
+    xh_buf_plain(out, xh_buf_span(&text), cap_bytes - (out->len - start), "");
   xh_buf_done(&text);
 }
 
@@ -119,16 +113,6 @@ static void walk(xh_str value, const xh_message *message, int depth, size_t cap_
   }
 }
 
-/* The cap may have cut a character in two: its first bytes go too. */
-static void drop_half_character(xh_buf *out, size_t start)
-{
-  size_t at = out->len;
-  while (at > start && ((unsigned char)out->ptr[at - 1] & 0xc0) == 0x80)
-    at--;
-  if (at > start && xh_utf8_width(out->ptr + at - 1, out->len - at + 1) == 0)
-    out->len = at - 1;
-}
-
 void xh_message_words(const xh_message *message, size_t cap_bytes, xh_buf *out)
 {
   size_t start = out->len;
@@ -137,5 +121,4 @@ void xh_message_words(const xh_message *message, size_t cap_bytes, xh_buf *out)
     append_words(text, cap_bytes, start, out); /* the blocks say the same again */
   else
     walk(message->json, message, 0, cap_bytes, start, out);
-  drop_half_character(out, start);
 }
