@@ -5,7 +5,7 @@ import { closeSync, openSync, readdirSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 
-import { httpTarget, start, until } from '../lib/program.mjs'
+import { cleanUp, httpTarget, start, until } from '../lib/program.mjs'
 import { event, hook, serve, Serve } from '../lib/serve.mjs'
 
 test('kill -9 again and again under load: every acknowledged event arrives, each under one id', async t => {
@@ -127,7 +127,7 @@ test('a target that lies, stalls and babbles harms nobody', async t => {
             socket.on('error', () => {})
             socket.once('data', () => (answer === '' ? socket.destroy() : socket.end(answer)))
           })
-          t.after(() => server.close())
+          cleanUp(t, () => server.close())
           server.listen(0, '127.0.0.1', () => resolve(server.address().port))
         })
     )

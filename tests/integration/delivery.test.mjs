@@ -4,7 +4,7 @@ import { createServer as createTcpServer } from 'node:net'
 import { test } from 'node:test'
 import { Webhook } from 'standardwebhooks'
 
-import { httpTarget, until } from '../lib/program.mjs'
+import { cleanUp, httpTarget, until } from '../lib/program.mjs'
 import { event, hook, serve } from '../lib/serve.mjs'
 
 const answer = (status, body = '', headers = {}) => (request, res) => res.writeHead(status, headers).end(body)
@@ -129,7 +129,7 @@ test('307 and 308 are followed with the body, 301 to 303 are failures that name 
 test('a source that waits is answered when its hooks have answered, and not later than their timeout', async t => {
   const slow = await httpTarget(t, (request, res) => setTimeout(() => res.end('ok'), 100))
   const never = createTcpServer(socket => socket.on('error', () => {})).listen(0, '127.0.0.1')
-  t.after(() => never.close())
+  cleanUp(t, () => never.close())
   await new Promise(resolve => never.once('listening', resolve))
   const s = await serve(t, [
     hook('a.b', 'pre', slow.url, { waitForResponse: true, name: 'slow' }),

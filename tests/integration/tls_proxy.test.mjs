@@ -8,7 +8,7 @@ import { connect } from 'node:net'
 import { test } from 'node:test'
 
 import { authority } from '../lib/certificates.mjs'
-import { httpTarget } from '../lib/program.mjs'
+import { cleanUp, httpTarget } from '../lib/program.mjs'
 import { event, hook, serve } from '../lib/serve.mjs'
 
 const ONE_ATTEMPT = { retry: { schedule: [0] } }
@@ -128,7 +128,7 @@ async function proxy(t) {
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
-  t.after(() => (server.closeAllConnections(), server.close()))
+  cleanUp(t, () => (server.closeAllConnections(), server.close()))
   return { asked, port: server.address().port }
 }
 

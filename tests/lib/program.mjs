@@ -35,10 +35,33 @@ export async function until(what, probe, limitMs = LIMIT_MS) {
   }
 }
 
+const cleanups = new WeakMap() // test → what is to be done after it
+
+// Cleans up after a test: what was made last goes first (a folder after the program that writes to it), and whatever fails, the rest is done.
+export function cleanUp(t, clean) {
+  if (!t) return
+  let list = cleanups.get(t)
+  if (!list) {
+    cleanups.set(t, (list = []))
+    t.after(async () => {
+      const errors = []
+      while (list.length) {
+        try {
+          await list.pop()()
+        } catch (error) {
+          errors.push(error)
+        }
+      }
+      if (errors.length) throw errors[0]
+    })
+  }
+  list.push(clean)
+}
+
 // A private folder, removed after the test.
 export function tempFolder(t, prefix = 'xo-hooks-') {
   const folder = mkdtempSync(join(tmpdir(), prefix))
-  t?.after(() => rmSync(folder, { recursive: true, force: true }))
+  cleanUp(t, () => rmSync(folder, { recursive: true, force: true, maxRetries: 10 }))
   return folder
 }
 
@@ -131,7 +154,7 @@ class Running {
 // Starts the program; it is ended after the test if it still runs. `t` may be null (benchmarks end it themselves).
 export function start(t, args, { preset, command, ...options } = {}) {
   const running = new Running(command ?? program(preset), args, options)
-  t?.after(async () => {
+  cleanUp(t, async () => {
     await running.stop(process.env.XH_END_SIGNAL || 'SIGKILL') // SIGTERM lets it write its coverage down
   })
   return running
@@ -183,7 +206,7 @@ export async function httpTarget(t, handler = (request, res) => res.end(), optio
     server.closeAllConnections()
     return new Promise(resolve => server.close(resolve))
   }
-  t?.after(close)
+  cleanUp(t, close)
   const count = (n, limitMs = LIMIT_MS) => {
     const d = deferred()
     const done = (settle, value) => {

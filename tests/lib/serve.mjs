@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 
-import { deferred, run, start, tempFolder, until } from './program.mjs'
+import { cleanUp, deferred, run, start, tempFolder, until } from './program.mjs'
 
 export const hook = (method, type, url, more = {}) => ({ method, type, url, format: 'json', ...more })
 
@@ -82,7 +82,7 @@ export class Serve {
 
   async source(hello) {
     const source = new Source(this.socket)
-    this.t.after(() => source.close())
+    cleanUp(this.t, () => source.close())
     await source.open(hello)
     return source
   }

@@ -5,7 +5,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from 'n
 import { join } from 'node:path'
 import XoLib from 'xo-lib'
 
-import { root, start, tempFolder, until } from '../lib/program.mjs'
+import { cleanUp, root, start, tempFolder, until } from '../lib/program.mjs'
 
 export const Client = XoLib.default ?? XoLib
 export const PLUGIN = 'web-hooks'
@@ -44,7 +44,7 @@ class Host {
     client.on('error', () => {}) // an end of the host that a test wants; calls fail by themselves
     await client.open()
     await client.signIn(credentials) // given to the constructor, they would be sent after open() has resolved
-    this.t?.after(() => client.close().catch(() => {}))
+    cleanUp(this.t, () => client.close().catch(() => {}))
     return client
   }
 

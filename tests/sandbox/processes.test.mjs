@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { test } from 'node:test'
 
-import { httpTarget, until } from '../lib/program.mjs'
+import { cleanUp, httpTarget, until } from '../lib/program.mjs'
 import { hook, startHost } from './helpers.mjs'
 
 const VM = '67aac198-0174-11ea-8d71-362b9e155667'
@@ -77,7 +77,7 @@ test('a stuck program delays a waiting call by the timeout of its hook, others n
   })
   const child = await host.child()
   process.kill(child, 'SIGSTOP')
-  t.after(() => process.kill(child, 'SIGCONT'))
+  cleanUp(t, () => process.kill(child, 'SIGCONT'))
   const order = []
   const call = async (method, params) => {
     await host.call(method, params)
