@@ -198,16 +198,10 @@ async function manyHooks() {
 
 async function idle() {
   const s = await serve([hook('*', 'post', 'http://127.0.0.1:9/')])
-  const switches = () => {
-    let sum = 0
-    for (const task of execFileSync('ls', [`/proc/${s.process.pid}/task`], { encoding: 'utf8' }).trim().split('\n'))
-      sum += Number(readFileSync(`/proc/${s.process.pid}/task/${task}/status`, 'utf8').match(/^voluntary_ctxt_switches:\s+(\d+)/m)[1])
-    return sum
-  }
   await new Promise(resolve => setTimeout(resolve, 1000))
-  const before = switches()
+  const before = s.process.wakeUps()
   await new Promise(resolve => setTimeout(resolve, 10_000))
-  say('idle for 10 s', `${switches() - before} wake-ups; wanted 0. ${s.rssMiB().toFixed(1)} MiB resident; wanted 12`)
+  say('idle for 10 s', `${s.process.wakeUps() - before} wake-ups; wanted 0. ${s.rssMiB().toFixed(1)} MiB resident; wanted 12`)
   await s.stop()
 }
 

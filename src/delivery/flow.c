@@ -88,13 +88,16 @@ static void set_held(target *t, bool held)
 }
 
 /* What the outcome says about the target, apart from the delivery. Returns whether the delivery's schedule is burnt. */
-static bool judge_target(target *t, const xh_outcome *outcome)
+static bool judge_target(target *t, const xh_outcome *outcome, bool is_probe)
 {
   bool was_held = t->breaker.held;
-  bool changed;
+  bool changed = false;
   t->window = xh_window_after(t->window, !outcome->target_down, XH_TARGET_IN_FLIGHT_MAX);
   if (outcome->target_down) {
-    changed = xh_breaker_failure(&t->breaker, xh_mono_ms(), outcome->retry_after_s);
+    if (was_held && !is_probe)
+      xh_breaker_late_failure(&t->breaker, xh_mono_ms(), outcome->retry_after_s);
+    else
+      changed = xh_breaker_failure(&t->breaker, xh_mono_ms(), outcome->retry_after_s);
     log_down(t, outcome->record.words);
   } else if (outcome->result == XH_RESULT_DELIVERED) {
     changed = xh_breaker_success(&t->breaker);
@@ -184,7 +187,7 @@ static void on_outcome(void *arg, xh_outcome *outcome)
   t->in_flight--;
   d->in_flight--;
   release_followers(j);
-  bool burnt = judge_target(t, outcome);
+  bool burnt = judge_target(t, outcome, j->is_probe);
   xh_settlement settlement = {
       .delivery_id = j->delivery->id,
       .target_id = t->id,
@@ -232,7 +235,8 @@ static bool start(job *j)
   job_list_append(&t->sending, j);
   t->in_flight++;
   d->in_flight++;
-  if (t->breaker.held)
+  j->is_probe = t->breaker.held && !t->breaker.probing;
+  if (j->is_probe)
     t->breaker.probing = true;
   return true;
 }

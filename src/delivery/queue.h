@@ -28,6 +28,7 @@ struct job {
   job_list followers; /* post events of the same call: not before this pre event's first attempt has ended */
   job_place place;
   bool durable, urgent;
+  bool is_probe; /* its attempt tells how a held target is */
   int64_t due_ms; /* when deferred: wall clock */
   xh_watch_cb watch;
   void *watch_arg;

@@ -6,7 +6,7 @@
 
 #include <stdlib.h>
 
-enum { REFILL_BELOW = XH_READY_COUNT_MAX / 2, AGAIN_MS = 1000 };
+enum { REFILL_BELOW = XH_READY_COUNT_MAX / 2, REFILL_BELOW_BYTES = XH_READY_BYTES_MAX / 8, AGAIN_MS = 1000 };
 
 void target_again_from(target *t, int64_t delivery_id)
 {
@@ -146,6 +146,17 @@ static void on_retries(void *arg, int rc, xh_delivery *list, bool more)
   target_pump(t);
 }
 
+/* Retries that are in memory already come first in the outbox's order: without room for them too they would be all that is ever read. */
+static void make_room_for_known(const target *t, xh_refill *refill)
+{
+  refill->count_max += t->ready.count + t->sending.count + t->deferred.count;
+  refill->bytes_max += t->ready_bytes;
+  for (const job *j = t->sending.first; j; j = j->next)
+    refill->bytes_max += job_bytes(j->delivery);
+  for (const job *j = t->deferred.first; j; j = j->next)
+    refill->bytes_max += job_bytes(j->delivery);
+}
+
 static bool start_refill(target *t, xh_refill_kind kind, int64_t due_ms)
 {
   xh_dispatcher *d = t->dispatcher;
@@ -155,9 +166,10 @@ static bool start_refill(target *t, xh_refill_kind kind, int64_t due_ms)
                       .kind = kind,
                       .after_id = t->cursor,
                       .due_ms = due_ms,
-                      /* retries that are in memory already come first in the outbox's order: room for them too */
-                      .count_max = room + t->ready.count + t->sending.count + t->deferred.count,
+                      .count_max = room,
                       .bytes_max = bytes < XH_READY_BYTES_MAX / 4 ? bytes : XH_READY_BYTES_MAX / 4};
+  if (kind == XH_REFILL_DUE)
+    make_room_for_known(t, &refill);
   t->refill_moved_ms = d->moved_ms;
   t->refilling = xh_outbox_refill(d->outbox, &refill, kind == XH_REFILL_FRESH ? on_fresh : on_retries, t) == 0;
   if (!t->refilling)
@@ -168,7 +180,8 @@ static bool start_refill(target *t, xh_refill_kind kind, int64_t due_ms)
 void target_refill(target *t)
 {
   xh_dispatcher *d = t->dispatcher;
-  if (t->refilling || d->stopping || t->ready.count > REFILL_BELOW || (d->ready_bytes >= XH_READY_BYTES_MAX && t->ready.count > 0))
+  bool has_enough = t->ready.count > REFILL_BELOW || t->ready_bytes > REFILL_BELOW_BYTES || d->ready_bytes >= XH_READY_BYTES_MAX;
+  if (t->refilling || d->stopping || (t->ready.count > 0 && has_enough))
     return;
   if (t->breaker.held && t->ready.count > 0)
     return; /* one is enough for a probe */
@@ -211,7 +224,7 @@ void target_plan(target *t)
   xh_dispatcher *d = t->dispatcher;
   int64_t mono_ms = xh_mono_ms();
   if (t->breaker.held) {
-    if (!t->breaker.probing && t->pending_count > 0)
+    if (!t->breaker.probing && t->in_flight == 0 && t->pending_count > 0) /* else the outcome of what is under way plans */
       dispatcher_wake_at(d, t->breaker.probe_at_ms > mono_ms ? t->breaker.probe_at_ms : mono_ms + 1);
     return;
   }

@@ -52,6 +52,18 @@ bool xh_breaker_alive(xh_breaker *breaker)
   return xh_breaker_success(breaker);
 }
 
+static int64_t asked_wait_ms(int64_t retry_after_s)
+{
+  return (retry_after_s < XH_RETRY_AFTER_MAX_S ? retry_after_s : XH_RETRY_AFTER_MAX_S) * 1000;
+}
+
+void xh_breaker_late_failure(xh_breaker *breaker, int64_t now_ms, int64_t retry_after_s)
+{
+  int64_t asked_ms = now_ms + asked_wait_ms(retry_after_s);
+  if (retry_after_s > 0 && asked_ms > breaker->probe_at_ms)
+    breaker->probe_at_ms = asked_ms;
+}
+
 bool xh_breaker_failure(xh_breaker *breaker, int64_t now_ms, int64_t retry_after_s)
 {
   breaker->probing = false;
@@ -61,9 +73,7 @@ bool xh_breaker_failure(xh_breaker *breaker, int64_t now_ms, int64_t retry_after
     return false;
   int64_t wait_ms = breaker->probe_wait_ms ? breaker->probe_wait_ms * 2 : XH_PROBE_FIRST_MS;
   breaker->probe_wait_ms = wait_ms < XH_PROBE_MAX_MS ? wait_ms : XH_PROBE_MAX_MS;
-  if (retry_after_s > XH_RETRY_AFTER_MAX_S)
-    retry_after_s = XH_RETRY_AFTER_MAX_S;
-  int64_t asked_ms = retry_after_s * 1000;
+  int64_t asked_ms = asked_wait_ms(retry_after_s);
   breaker->probe_at_ms = now_ms + (asked_ms > breaker->probe_wait_ms ? asked_ms : breaker->probe_wait_ms);
   return set_held(breaker, true);
 }

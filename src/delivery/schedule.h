@@ -47,6 +47,9 @@ typedef struct xh_breaker {
 bool xh_breaker_success(xh_breaker *breaker);
 bool xh_breaker_failure(xh_breaker *breaker, int64_t now_ms, int64_t retry_after_s);
 
+/* A failure of an attempt that had begun before the target was held: nothing new, unless it asks for a longer wait. */
+void xh_breaker_late_failure(xh_breaker *breaker, int64_t now_ms, int64_t retry_after_s);
+
 /* It answered, though with a refusal (4xx): it is up. True when `held` changed. */
 bool xh_breaker_alive(xh_breaker *breaker);
 

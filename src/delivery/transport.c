@@ -130,6 +130,7 @@ static void configure_easy(xh_exchange *x)
   CURL *easy = x->easy;
   curl_easy_setopt(easy, CURLOPT_PRIVATE, x);
   curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+  curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L); /* or giving up a name would wait for the thread that asks for it, and the loop with it */
   curl_easy_setopt(easy, CURLOPT_POST, 1L);
   curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
   curl_easy_setopt(easy, CURLOPT_USERAGENT, "xo-hooks/" XH_VERSION);

@@ -1,7 +1,7 @@
 // Helpers of the tests that drive the real program. Nothing here sleeps for a guessed time: everything waits for a
 // line, a request or an exit, with a limit that fails the test and shows what was printed.
 import { spawn } from 'node:child_process'
-import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -101,6 +101,14 @@ class Running {
 
   #notify() {
     for (const check of [...this.#changed]) check()
+  }
+
+  // How often its threads have gone from waiting to work.
+  wakeUps() {
+    let sum = 0
+    for (const task of readdirSync(`/proc/${this.pid}/task`))
+      sum += Number(readFileSync(`/proc/${this.pid}/task/${task}/status`, 'utf8').match(/^voluntary_ctxt_switches:\s+(\d+)/m)[1])
+    return sum
   }
 
   said() {

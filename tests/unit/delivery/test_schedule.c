@@ -92,6 +92,24 @@ static void probes_come_less_and_less_often(void **state)
   assert_int_equal(b.probe_at_ms, (int64_t)XH_RETRY_AFTER_MAX_S * 1000);
 }
 
+static void what_had_begun_before_lengthens_no_wait(void **state)
+{
+  (void)state;
+  xh_breaker b = {.failures = XH_BREAKER_FAILURES};
+  xh_breaker_failure(&b, 0, 0);
+  for (int i = 0; i < 15; i++)
+    xh_breaker_late_failure(&b, 10, 0);
+  assert_true(b.held);
+  assert_int_equal(b.probe_at_ms, XH_PROBE_FIRST_MS);
+  b.probing = true;
+  xh_breaker_late_failure(&b, 10, 0);
+  assert_true(b.probing); /* that one is still under way */
+  xh_breaker_late_failure(&b, 10, 30);
+  assert_int_equal(b.probe_at_ms, 30010); /* as it asked */
+  xh_breaker_late_failure(&b, 20, 5);
+  assert_int_equal(b.probe_at_ms, 30010);
+}
+
 static void a_held_target_of_an_earlier_life_is_probed_at_once(void **state)
 {
   (void)state;
@@ -122,6 +140,7 @@ int main(void)
       cmocka_unit_test(a_wait_moves_with_the_clock),
       cmocka_unit_test(five_failures_hold_and_one_success_releases),
       cmocka_unit_test(probes_come_less_and_less_often),
+      cmocka_unit_test(what_had_begun_before_lengthens_no_wait),
       cmocka_unit_test(a_held_target_of_an_earlier_life_is_probed_at_once),
       cmocka_unit_test(the_window_grows_by_one_and_halves),
   };
