@@ -152,6 +152,31 @@ bool xh_same_origin(const char *a, const char *b)
   return same;
 }
 
+/* The address of a redirect to the hook's own origin, with the hook's user and password unless it names its own. To free(); NULL without memory. */
+static char *with_credentials(const char *hook_url, const char *redirect_url)
+{
+  CURLU *own = curl_url(), *to = curl_url();
+  char *user = NULL, *password = NULL, *other = NULL, *full = NULL, *result = NULL;
+  bool ok = own && to && curl_url_set(own, CURLUPART_URL, hook_url, 0) == CURLUE_OK &&
+            curl_url_set(to, CURLUPART_URL, redirect_url, 0) == CURLUE_OK;
+  if (ok && curl_url_get(to, CURLUPART_USER, &other, 0) == CURLUE_NO_USER && curl_url_get(own, CURLUPART_USER, &user, 0) == CURLUE_OK) {
+    ok = curl_url_set(to, CURLUPART_USER, user, 0) == CURLUE_OK;
+    if (ok && curl_url_get(own, CURLUPART_PASSWORD, &password, 0) == CURLUE_OK)
+      ok = curl_url_set(to, CURLUPART_PASSWORD, password, 0) == CURLUE_OK;
+    if (ok && curl_url_get(to, CURLUPART_URL, &full, 0) == CURLUE_OK)
+      result = strdup(full);
+  } else if (ok) {
+    result = strdup(redirect_url);
+  }
+  curl_free(user);
+  curl_free(password);
+  curl_free(other);
+  curl_free(full);
+  curl_url_cleanup(own);
+  curl_url_cleanup(to);
+  return result;
+}
+
 /* Follows a 307 or 308 with the same method and body. False: it ends here. */
 static bool follow(xh_attempt_run *run, const xh_response *response)
 {
@@ -162,10 +187,10 @@ static bool follow(xh_attempt_run *run, const xh_response *response)
   bool downgrade = strncasecmp(from, "https:", 6) == 0 && strncasecmp(response->redirect_url, "https:", 6) != 0;
   if (downgrade || strncasecmp(response->redirect_url, "http", 4) != 0)
     return false;
-  char *to = strdup(response->redirect_url);
+  run->foreign = run->foreign || !xh_same_origin(run->hook->url, response->redirect_url);
+  char *to = run->foreign ? strdup(response->redirect_url) : with_credentials(run->hook->url, response->redirect_url);
   if (!to)
     return false;
-  run->foreign = run->foreign || !xh_same_origin(run->hook->url, to);
   free(run->redirected_to);
   run->redirected_to = to;
   run->hops++;

@@ -11,7 +11,8 @@
 typedef enum xh_result {
   XH_RESULT_DELIVERED, /* 2xx */
   XH_RESULT_FAILED,    /* anything else: worth another attempt */
-  XH_RESULT_GONE       /* 410: the hook is not wanted any more */
+  XH_RESULT_GONE,      /* 410: the hook is not wanted any more */
+  XH_RESULT_NOT_SENT   /* for want of our own means: soon again, and nothing is burnt */
 } xh_result;
 
 typedef struct xh_outcome {

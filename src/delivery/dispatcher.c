@@ -61,7 +61,6 @@ int dispatcher_hook(xh_dispatcher *d, int64_t hook_id, xh_hook **ret_hook)
 static void free_target(void *value)
 {
   target *t = value;
-  free(t->url_shown);
   target_forget_gone(t);
   free(t);
 }
@@ -79,13 +78,23 @@ target *dispatcher_target(xh_dispatcher *d, int64_t target_id)
   t->id = target_id;
   t->dispatcher = d;
   t->window = XH_TARGET_WINDOW_FIRST;
+  t->timer_at_ms = INT64_MAX;
   return t;
 }
 
-void target_name(target *t, const xh_hook *hook)
+const char *target_shown(const target *t)
 {
-  if (!t->url_shown && hook)
-    t->url_shown = strdup(hook->url_shown);
+  return xh_outbox_target_shown(t->dispatcher->outbox, t->id);
+}
+
+/* After a burst the C library keeps the heap for the next one; a host that is short of memory needs it now. */
+static void give_memory_back(uv_timer_t *timer)
+{
+  xh_dispatcher *d = timer->data;
+  if (d->active.count > 0)
+    return; /* when these are gone it is asked again */
+  d->burst_count = 0;
+  malloc_trim(0);
 }
 
 void dispatcher_drop(xh_dispatcher *d, job *j)
@@ -96,17 +105,8 @@ void dispatcher_drop(xh_dispatcher *d, job *j)
   target_note_gone(j->target, j->delivery->id);
   d->ready_bytes -= job_bytes(j->delivery);
   job_free(j);
-  if (d->active.count == 0 && d->burst_count >= BURST_COUNT)
-    dispatcher_wake_at(d, xh_mono_ms() + CALM_MS);
-}
-
-/* After a burst the C library keeps the heap for the next one; a host that is short of memory needs it now. */
-static void give_memory_back(xh_dispatcher *d)
-{
-  if (d->active.count > 0 || d->burst_count < BURST_COUNT)
-    return;
-  d->burst_count = 0;
-  malloc_trim(0);
+  if (d->active.count == 0 && d->burst_count >= BURST_COUNT && !d->stopping)
+    uv_timer_start(&d->calm, give_memory_back, CALM_MS, 0);
 }
 
 /* ---- time ---- */
@@ -157,55 +157,68 @@ static void for_each_target(xh_dispatcher *d, void (*each)(target *t))
     each(value);
 }
 
-static void check_time_now(target *t)
+static void on_target_timer(uv_timer_t *timer)
 {
+  target *t = timer->data;
+  t->timer_at_ms = INT64_MAX;
   target_check_time(t, xh_dispatcher_now_ms(t->dispatcher), xh_mono_ms());
+  target_plan(t);
 }
 
-static void on_timer(uv_timer_t *timer)
+void target_wake_at(target *t, int64_t mono_ms)
 {
-  xh_dispatcher *d = timer->data;
-  d->timer_at_ms = INT64_MAX;
-  (void)xh_dispatcher_now_ms(d);
-  for_each_target(d, check_time_now);
-  for_each_target(d, target_plan);
-  give_memory_back(d);
-}
-
-void dispatcher_wake_at(xh_dispatcher *d, int64_t mono_ms)
-{
-  if (d->stopping || mono_ms >= d->timer_at_ms)
+  xh_dispatcher *d = t->dispatcher;
+  if (d->stopping || mono_ms >= t->timer_at_ms)
     return;
-  d->timer_at_ms = mono_ms;
+  if (!t->has_timer) {
+    uv_timer_init(d->loop, &t->timer);
+    t->timer.data = t;
+    t->has_timer = true;
+  }
+  t->timer_at_ms = mono_ms;
   int64_t wait_ms = mono_ms - xh_mono_ms();
   uv_update_time(d->loop);
-  uv_timer_start(&d->timer, on_timer, (uint64_t)(wait_ms > 0 ? wait_ms : 0), 0);
+  uv_timer_start(&t->timer, on_target_timer, (uint64_t)(wait_ms > 0 ? wait_ms : 0), 0);
 }
 
 /* ---- submissions ---- */
 
-static void pump_ready(target *t)
-{
-  if (t->ready.count > 0)
-    target_pump(t);
-}
-
 static void on_kick(uv_idle_t *idle)
 {
   xh_dispatcher *d = idle->data;
+  target *next;
   uv_idle_stop(idle);
-  d->kicked = false;
-  for_each_target(d, pump_ready);
+  for (target *t = d->kicked_first; t; t = next) {
+    next = t->next_kicked;
+    t->kicked = false;
+    target_pump(t);
+    target_plan(t);
+  }
+  d->kicked_first = d->kicked_last = NULL;
 }
 
-static void kick(xh_dispatcher *d)
+static void kick(target *t)
 {
-  if (!d->kicked && !d->stopping)
-    uv_idle_start(&d->kick, on_kick);
-  d->kicked = true;
+  xh_dispatcher *d = t->dispatcher;
+  if (t->kicked || d->stopping)
+    return;
+  t->kicked = true;
+  t->next_kicked = NULL;
+  if (d->kicked_last)
+    d->kicked_last->next_kicked = t;
+  else
+    d->kicked_first = t;
+  d->kicked_last = t;
+  uv_idle_start(&d->kick, on_kick);
 }
 
 /* Does it stay in the outbox for now? Then everything after it does too, until the target has caught up. */
+/* A post event that is not stored waits when its pre event may be in the outbox only. */
+static bool waits_for_outbox(const target *t, const xh_submission *s)
+{
+  return t->overflow && t->pre_left && !s->durable && !s->urgent && s->delivery->type == XH_POST;
+}
+
 static bool leave_in_outbox(target *t, const xh_submission *s)
 {
   const xh_dispatcher *d = t->dispatcher;
@@ -217,6 +230,7 @@ static bool leave_in_outbox(target *t, const xh_submission *s)
     return false;
   if (!t->overflow)
     t->cursor = s->delivery->id - 1;
+  t->pre_left = (t->overflow && t->pre_left) || s->delivery->type == XH_PRE;
   t->overflow = true;
   t->dropped_since_refill = true;
   return true;
@@ -233,8 +247,7 @@ void xh_dispatcher_submit(xh_dispatcher *dispatcher, const xh_submission *submis
   }
   t->pending_count++;
   xh_hook *hook = NULL;
-  if (dispatcher_hook(d, delivery->hook_id, &hook) == 0)
-    target_name(t, hook);
+  (void)dispatcher_hook(d, delivery->hook_id, &hook);
   if (leave_in_outbox(t, submission)) {
     xh_delivery_free(delivery);
     target_refill(t);
@@ -254,8 +267,14 @@ void xh_dispatcher_submit(xh_dispatcher *dispatcher, const xh_submission *submis
   j->watch = submission->watch;
   j->watch_arg = submission->watch_arg;
   d->ready_bytes += job_bytes(delivery);
+  if (waits_for_outbox(t, submission)) {
+    j->place = JOB_BEHIND;
+    job_list_append(&t->behind, j);
+    target_refill(t);
+    return;
+  }
   target_make_ready(t, j, j->urgent);
-  kick(d);
+  kick(t);
 }
 
 void xh_dispatcher_unwatch(xh_dispatcher *dispatcher, int64_t delivery_id)
@@ -318,7 +337,7 @@ void xh_dispatcher_report(const xh_dispatcher *dispatcher, void (*each)(void *ar
     const target *t = value;
     int64_t probe_ms = t->breaker.probe_at_ms - now_ms;
     each(arg, &(xh_target_report){.target_id = t->id,
-                                  .url_shown = t->url_shown ? t->url_shown : "",
+                                  .url_shown = target_shown(t),
                                   .pending_count = t->pending_count,
                                   .in_flight = t->in_flight,
                                   .held_since_ms = t->breaker.held ? t->held_since_ms : 0,
@@ -349,11 +368,8 @@ static int take_backlog(xh_dispatcher *d)
   size_t count = xh_outbox_backlog(d->outbox, &items);
   for (size_t i = 0; i < count; i++) {
     target *t = dispatcher_target(d, items[i].target_id);
-    xh_hook *hook;
     if (!t)
       return XH_ENOMEM;
-    if (dispatcher_hook(d, items[i].hook_id, &hook) == 0)
-      target_name(t, hook);
     t->pending_count = items[i].pending_count;
     t->overflow = t->dropped_since_refill = true;
     t->due_ms = 1; /* perhaps; the first look tells */
@@ -382,7 +398,6 @@ int xh_dispatcher_new(const xh_dispatcher_options *options, xh_dispatcher **ret_
   d->loop = options->loop;
   d->transport = options->transport;
   d->outbox = options->outbox;
-  d->timer_at_ms = INT64_MAX;
   d->clock_offset_ms = xh_wall_ms() - xh_mono_ms();
   if (getrandom(&d->random_state, sizeof d->random_state, GRND_NONBLOCK) != (ssize_t)sizeof d->random_state ||
       d->random_state == 0)
@@ -392,10 +407,10 @@ int xh_dispatcher_new(const xh_dispatcher_options *options, xh_dispatcher **ret_
     free_all(d);
     return rc;
   }
-  uv_timer_init(d->loop, &d->timer);
+  uv_timer_init(d->loop, &d->calm);
   uv_timer_init(d->loop, &d->grace);
   uv_idle_init(d->loop, &d->kick);
-  d->timer.data = d->grace.data = d->kick.data = d;
+  d->calm.data = d->grace.data = d->kick.data = d;
   d->handles_open = 3;
   *ret_dispatcher = d;
   return 0;
@@ -408,18 +423,36 @@ void xh_dispatcher_start(xh_dispatcher *dispatcher)
   for_each_target(dispatcher, target_plan);
 }
 
-static void on_handle_closed(uv_handle_t *handle)
+static void one_closed(xh_dispatcher *d)
 {
-  xh_dispatcher *d = handle->data;
   if (--d->handles_open == 0)
     d->stopped(d->stopped_arg);
 }
 
+static void on_handle_closed(uv_handle_t *handle)
+{
+  one_closed(handle->data);
+}
+
+static void on_target_timer_closed(uv_handle_t *handle)
+{
+  one_closed(((target *)handle->data)->dispatcher);
+}
+
+static void close_timer(target *t)
+{
+  if (!t->has_timer)
+    return;
+  t->dispatcher->handles_open++;
+  uv_close((uv_handle_t *)&t->timer, on_target_timer_closed);
+}
+
 static void close_handles(xh_dispatcher *d)
 {
-  if (uv_is_closing((uv_handle_t *)&d->timer))
+  if (uv_is_closing((uv_handle_t *)&d->calm))
     return;
-  uv_close((uv_handle_t *)&d->timer, on_handle_closed);
+  for_each_target(d, close_timer);
+  uv_close((uv_handle_t *)&d->calm, on_handle_closed);
   uv_close((uv_handle_t *)&d->grace, on_handle_closed);
   uv_close((uv_handle_t *)&d->kick, on_handle_closed);
 }
@@ -435,12 +468,19 @@ static void on_grace(uv_timer_t *timer)
   close_handles(timer->data);
 }
 
+static void stop_timer(target *t)
+{
+  if (t->has_timer)
+    uv_timer_stop(&t->timer);
+}
+
 void xh_dispatcher_stop(xh_dispatcher *dispatcher, int64_t grace_ms, void (*done)(void *arg), void *arg)
 {
   dispatcher->stopping = true;
   dispatcher->stopped = done;
   dispatcher->stopped_arg = arg;
-  uv_timer_stop(&dispatcher->timer);
+  for_each_target(dispatcher, stop_timer);
+  uv_timer_stop(&dispatcher->calm);
   uv_timer_start(&dispatcher->grace, on_grace, (uint64_t)grace_ms, 0);
   dispatcher_check_stopped(dispatcher);
 }

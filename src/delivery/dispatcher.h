@@ -13,7 +13,8 @@
 #include "outbox/webhook_id.h"
 
 enum {
-  XH_IN_FLIGHT_MAX = 256,       /* attempts running at once, in all */
+  XH_IN_FLIGHT_MAX = 256,       /* attempts running at once, in all, */
+  XH_IN_FLIGHT_FIRST_MAX = 512, /* but for a target's only one: silent targets may not use up the places of those that answer */
   XH_TARGET_IN_FLIGHT_MAX = 16, /* and for one target */
   XH_TARGET_WINDOW_FIRST = 4,   /* a target that is not known yet starts with so many */
   XH_READY_COUNT_MAX = 4096,

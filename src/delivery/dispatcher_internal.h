@@ -8,10 +8,9 @@ struct xh_dispatcher {
   uv_loop_t *loop;
   xh_transport *transport;
   xh_outbox *outbox;
-  uv_timer_t timer;
-  int64_t timer_at_ms; /* monotonic; INT64_MAX: not set */
-  uv_idle_t kick;      /* runs once soon: starts what may not start inside the caller */
-  bool kicked;
+  uv_timer_t calm; /* after a burst */
+  uv_idle_t kick;  /* runs once soon: starts what may not start inside the caller */
+  target *kicked_first, *kicked_last;
   xh_map targets; /* id → target */
   xh_map active;  /* delivery id → job in memory */
   xh_map hooks;   /* id → xh_hook, referenced */
@@ -22,6 +21,7 @@ struct xh_dispatcher {
   int64_t clock_offset_ms; /* wall minus monotonic, as last seen */
   int64_t moved_ms;        /* sum of the wall clock's jumps */
   uint64_t random_state;
+  int64_t put_off_logged_ms; /* monotonic; 0: never */
   bool started, stopping;
   uv_timer_t grace;
   void (*stopped)(void *arg);
@@ -33,9 +33,9 @@ struct xh_dispatcher {
 target *dispatcher_target(xh_dispatcher *d, int64_t target_id);
 /* The hook of that id (borrowed). XH_ENOENT and XH_ECONFIG when it can't be had any more, other errors when it can't be had now. */
 int dispatcher_hook(xh_dispatcher *d, int64_t hook_id, xh_hook **ret_hook);
-void target_name(target *t, const xh_hook *hook); /* how logs and lists call it, unless it has a name */
+const char *target_shown(const target *t); /* how logs and lists call it; borrowed */
 void dispatcher_drop(xh_dispatcher *d, job *j); /* out of memory's books; frees it */
-void dispatcher_wake_at(xh_dispatcher *d, int64_t mono_ms);
+void target_wake_at(target *t, int64_t mono_ms); /* at the latest: target_check_time and target_plan then */
 void dispatcher_check_stopped(xh_dispatcher *d);
 
 /* flow.c */

@@ -62,7 +62,7 @@ static void log_down(target *t, const char *words)
     return;
   t->logged_down = true;
   t->logged_mono_ms = now_ms;
-  xh_log(XH_LOG_WARN, "target %s fails: %s; deliveries wait and will be tried again", t->url_shown, words);
+  xh_log(XH_LOG_WARN, "target %s fails: %s; deliveries wait and will be tried again", target_shown(t), words);
 }
 
 static void log_up(target *t)
@@ -70,7 +70,7 @@ static void log_up(target *t)
   if (t->failing_since_ms && t->logged_down) {
     char took[48];
     xh_duration_text(xh_wall_ms() - t->failing_since_ms, took, sizeof took);
-    xh_log(XH_LOG_INFO, "target %s answers again, after %s; %lld deliveries pending", t->url_shown, took,
+    xh_log(XH_LOG_INFO, "target %s answers again, after %s; %lld deliveries pending", target_shown(t), took,
            (long long)t->pending_count);
   }
   t->failing_since_ms = 0;
@@ -176,6 +176,32 @@ static void put_after_failure(job *j, bool burnt)
   }
 }
 
+/* A place is free. */
+static void go_on(target *t)
+{
+  target_pump(t);
+  target_plan(t);
+  dispatcher_feed_starved(t->dispatcher);
+  dispatcher_check_stopped(t->dispatcher);
+}
+
+/* For want of our own means it was not sent at all: nothing is burnt, nobody is told, and it comes again soon with those that follow it. */
+static void put_off(job *j, const xh_outcome *outcome)
+{
+  target *t = j->target;
+  xh_dispatcher *d = t->dispatcher;
+  int64_t now_ms = xh_mono_ms();
+  if (d->put_off_logged_ms == 0 || now_ms - d->put_off_logged_ms >= LOG_AGAIN_MS) {
+    d->put_off_logged_ms = now_ms;
+    xh_log(XH_LOG_ERROR, "deliveries are put off: %s (to %s)", outcome->record.words, target_shown(t));
+  }
+  if (j->is_probe)
+    xh_breaker_put_off(&t->breaker, now_ms);
+  j->due_ms = xh_dispatcher_now_ms(d) + XH_PUT_OFF_MS;
+  j->place = JOB_DEFERRED;
+  job_list_append(&t->deferred, j);
+}
+
 static void on_outcome(void *arg, xh_outcome *outcome)
 {
   job *j = arg;
@@ -186,6 +212,11 @@ static void on_outcome(void *arg, xh_outcome *outcome)
   j->place = JOB_NOWHERE;
   t->in_flight--;
   d->in_flight--;
+  if (outcome->result == XH_RESULT_NOT_SENT) {
+    put_off(j, outcome);
+    go_on(t);
+    return;
+  }
   release_followers(j);
   bool burnt = judge_target(t, outcome, j->is_probe);
   xh_settlement settlement = {
@@ -212,10 +243,7 @@ static void on_outcome(void *arg, xh_outcome *outcome)
     j->urgent = false;
     put_after_failure(j, burnt);
   }
-  target_pump(t);
-  target_plan(t);
-  dispatcher_feed_starved(d);
-  dispatcher_check_stopped(d);
+  go_on(t);
 }
 
 /* ---- starting ---- */
@@ -239,6 +267,12 @@ static bool start(job *j)
   if (j->is_probe)
     t->breaker.probing = true;
   return true;
+}
+
+static bool is_place_free(const target *t)
+{
+  unsigned most = t->in_flight == 0 ? XH_IN_FLIGHT_FIRST_MAX : XH_IN_FLIGHT_MAX;
+  return t->dispatcher->in_flight < most;
 }
 
 static void starve(target *t)
@@ -284,7 +318,7 @@ void target_pump(target *t)
   if (d->stopping || !d->started)
     return;
   for (;;) {
-    if (d->in_flight >= XH_IN_FLIGHT_MAX && t->ready.count > 0 && !t->ready.first->urgent) {
+    if (!is_place_free(t) && t->ready.count > 0 && !t->ready.first->urgent) {
       starve(t);
       break;
     }
@@ -293,7 +327,7 @@ void target_pump(target *t)
       break;
     if (!start(j)) {
       target_make_ready(t, j, true);
-      dispatcher_wake_at(d, xh_mono_ms() + 1000);
+      target_wake_at(t, xh_mono_ms() + 1000);
       break;
     }
   }
@@ -302,7 +336,7 @@ void target_pump(target *t)
 
 void dispatcher_feed_starved(xh_dispatcher *d)
 {
-  while (d->in_flight < XH_IN_FLIGHT_MAX && d->starved_first) {
+  while (d->starved_first && is_place_free(d->starved_first)) {
     target *t = d->starved_first;
     d->starved_first = t->next_starved;
     if (!d->starved_first)

@@ -17,6 +17,11 @@ static void say(xh_attempt *record, xh_fault fault, const char *format, ...)
   va_end(args);
 }
 
+static const char *to_proxy(const xh_response *r)
+{
+  return r->used_proxy ? " to the proxy" : "";
+}
+
 static void words_of_timeout(const xh_response *r, const xh_hook *hook, xh_attempt *record)
 {
   double limit_s = (double)hook->timeout_ms / 1000;
@@ -28,7 +33,7 @@ static void words_of_timeout(const xh_response *r, const xh_hook *hook, xh_attem
     say(record, XH_FAULT_NETWORK, "the host name was not resolved within %g s", connect_s);
     break;
   case XH_PHASE_CONNECT:
-    say(record, XH_FAULT_NETWORK, "no connection within %g s", connect_s);
+    say(record, r->used_proxy ? XH_FAULT_PROXY : XH_FAULT_NETWORK, "no connection%s within %g s", to_proxy(r), connect_s);
     break;
   case XH_PHASE_TLS:
     say(record, XH_FAULT_TLS, "connected, but the TLS handshake did not end within %g s", connect_s);
@@ -63,7 +68,7 @@ static void words_of_code(const xh_response *r, const xh_hook *hook, xh_attempt 
     say(record, XH_FAULT_PROXY, "the proxy refused: %s", detail(r));
     break;
   case CURLE_COULDNT_CONNECT:
-    say(record, r->used_proxy ? XH_FAULT_PROXY : XH_FAULT_NETWORK, "no connection: %s", detail(r));
+    say(record, r->used_proxy ? XH_FAULT_PROXY : XH_FAULT_NETWORK, "no connection%s: %s", to_proxy(r), detail(r));
     break;
   case CURLE_PEER_FAILED_VERIFICATION:
   case CURLE_SSL_CONNECT_ERROR:
@@ -166,6 +171,11 @@ xh_result xh_judge(const xh_response *response, const xh_hook *hook, unsigned ho
         response->refused_address, response->refused_address);
     *ret_target_down = false;
     return XH_RESULT_FAILED;
+  }
+  if (response->no_socket && status == 0) {
+    say(record, XH_FAULT_OURS, "not sent: no socket could be opened here: %s", strerror(response->no_socket));
+    *ret_target_down = false;
+    return XH_RESULT_NOT_SENT;
   }
   if (response->code == CURLE_OK && status > 0) {
     *ret_target_down = status == 429 || status == 502 || status == 503 || status == 504 || status == 407;

@@ -166,12 +166,17 @@ static job *find_leader(const job_list *list, const job *j)
 
 job *target_leader_of(const target *t, const job *j)
 {
-  return find_leader(&t->sending, j);
+  job *leader = find_leader(&t->sending, j);
+  return leader ? leader : find_leader(&t->deferred, j);
 }
 
 bool target_hurry_leader(target *t, const job *j)
 {
   job *leader = j->urgent ? find_leader(&t->ready, j) : NULL; /* others stand in the order of their events */
+  if (!leader && j->urgent && (leader = find_leader(&t->behind, j)) != NULL) {
+    job_list_remove(&t->behind, leader);
+    target_make_ready(t, leader, false);
+  }
   if (!leader)
     return false;
   leader->urgent = true;

@@ -8,6 +8,8 @@
 #include "delivery/dispatcher.h"
 #include "delivery/schedule.h"
 
+#include <uv.h>
+
 typedef struct job job;
 typedef struct target target;
 
@@ -17,7 +19,7 @@ typedef struct job_list {
 } job_list;
 
 /* Where a job is: in one list of its target, or running. */
-typedef enum job_place { JOB_NOWHERE, JOB_READY, JOB_FOLLOWING, JOB_SENDING, JOB_DEFERRED } job_place;
+typedef enum job_place { JOB_NOWHERE, JOB_READY, JOB_FOLLOWING, JOB_SENDING, JOB_DEFERRED, JOB_BEHIND } job_place;
 
 struct job {
   job *prev, *next;
@@ -37,18 +39,19 @@ struct job {
 struct target {
   int64_t id;
   xh_dispatcher *dispatcher;
-  char *url_shown;
   xh_breaker breaker;
   unsigned window; /* attempts that may run at once */
   unsigned in_flight;
   job_list ready;    /* by id, urgent ones first */
   job_list sending;
-  job_list deferred; /* failed ones that are not on disk (it refuses): they wait here */
+  job_list deferred; /* they wait here: failed ones that are not on disk (it refuses), and those that were put off */
+  job_list behind;   /* post events that are not on disk, whose pre events may be there: until the target has caught up with the outbox */
   size_t ready_bytes;
   int64_t pending_count;
   /* Fresh deliveries up to `cursor` are in memory or done; with `overflow` there are more in the outbox. */
   int64_t cursor;
   bool overflow;
+  bool pre_left; /* with `overflow`: pre events are among them */
   bool dropped_since_refill;
   bool refilling;
   /* Deliveries that left memory while the outbox was asked for more: what it had read of them before is old. */
@@ -61,6 +64,11 @@ struct target {
   int64_t held_since_ms, failing_since_ms;
   int64_t logged_mono_ms;
   bool logged_down;
+  uv_timer_t timer;    /* for what comes next: a retry, a probe, another look at the outbox */
+  bool has_timer;      /* it was initialised */
+  int64_t timer_at_ms; /* monotonic; INT64_MAX: not set */
+  bool kicked;         /* in the dispatcher's list of those that may have something to start */
+  target *next_kicked;
   bool starved; /* in the dispatcher's list of those that wait for a free place */
   target *next_starved;
 };
@@ -90,7 +98,7 @@ void target_forget_gone(target *t);
 /* Has it room for another delivery of `bytes`? */
 bool target_has_room(const target *t, size_t bytes);
 
-/* The running first attempt of the pre event of the same call that `j` (a post event) must not overtake, or NULL. */
+/* The pre event of the same call, its first attempt running or put off, that `j` (a post event) must not overtake, or NULL. */
 job *target_leader_of(const target *t, const job *j);
 
 /* When `j`, the first that is ready, is an urgent post event and its pre event stands behind it: that becomes urgent too and the first.

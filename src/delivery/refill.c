@@ -13,7 +13,7 @@ void target_again_from(target *t, int64_t delivery_id)
   if (!t->overflow || delivery_id <= t->cursor)
     t->cursor = delivery_id - 1;
   t->overflow = t->dropped_since_refill = true;
-  dispatcher_wake_at(t->dispatcher, xh_mono_ms() + AGAIN_MS);
+  target_wake_at(t, xh_mono_ms() + AGAIN_MS);
 }
 
 /* Its hook is lost, or can't be had now. */
@@ -45,7 +45,6 @@ int target_adopt(target *t, xh_delivery *delivery)
   int rc = dispatcher_hook(d, delivery->hook_id, &hook);
   if (rc)
     return give_up(t, delivery, rc);
-  target_name(t, hook);
   int64_t id = delivery->id;
   job *j = job_new(t, delivery, hook);
   if (!j || xh_map_set_id(&d->active, id, j) != 0) {
@@ -118,6 +117,13 @@ static void adopt_all(target *t, xh_delivery *list)
   target_forget_gone(t);
 }
 
+static void end_waiting_behind(target *t)
+{
+  job *j;
+  while ((j = job_list_take(&t->behind)) != NULL)
+    target_make_ready(t, j, j->urgent);
+}
+
 static void on_fresh(void *arg, int rc, xh_delivery *list, bool more)
 {
   target *t = arg;
@@ -127,10 +133,13 @@ static void on_fresh(void *arg, int rc, xh_delivery *list, bool more)
   if (rc == 0 && !more && !t->dropped_since_refill)
     t->overflow = false;
   adopt_all(t, list);
+  if (!t->overflow)
+    end_waiting_behind(t);
   if (rc != 0)
-    dispatcher_wake_at(t->dispatcher, xh_mono_ms() + AGAIN_MS);
+    target_wake_at(t, xh_mono_ms() + AGAIN_MS);
   else
     target_pump(t);
+  target_plan(t);
 }
 
 static void on_retries(void *arg, int rc, xh_delivery *list, bool more)
@@ -173,7 +182,7 @@ static bool start_refill(target *t, xh_refill_kind kind, int64_t due_ms)
   t->refill_moved_ms = d->moved_ms;
   t->refilling = xh_outbox_refill(d->outbox, &refill, kind == XH_REFILL_FRESH ? on_fresh : on_retries, t) == 0;
   if (!t->refilling)
-    dispatcher_wake_at(d, xh_mono_ms() + AGAIN_MS);
+    target_wake_at(t, xh_mono_ms() + AGAIN_MS);
   return t->refilling;
 }
 
@@ -207,7 +216,7 @@ static void wake_deferred(target *t, int64_t wall_ms)
     if (j->due_ms > wall_ms && !t->breaker.held)
       continue;
     job_list_remove(&t->deferred, j);
-    target_make_ready(t, j, false);
+    target_make_ready(t, j, j->urgent);
   }
 }
 
@@ -221,11 +230,10 @@ void target_check_time(target *t, int64_t wall_ms, int64_t mono_ms)
 
 void target_plan(target *t)
 {
-  xh_dispatcher *d = t->dispatcher;
   int64_t mono_ms = xh_mono_ms();
   if (t->breaker.held) {
     if (!t->breaker.probing && t->in_flight == 0 && t->pending_count > 0) /* else the outcome of what is under way plans */
-      dispatcher_wake_at(d, t->breaker.probe_at_ms > mono_ms ? t->breaker.probe_at_ms : mono_ms + 1);
+      target_wake_at(t, t->breaker.probe_at_ms > mono_ms ? t->breaker.probe_at_ms : mono_ms + 1);
     return;
   }
   int64_t wall_ms = xh_dispatcher_now_ms(t->dispatcher);
@@ -234,5 +242,5 @@ void target_plan(target *t)
     if (at == 0 || j->due_ms < at)
       at = j->due_ms;
   if (at > 0)
-    dispatcher_wake_at(d, mono_ms + (at > wall_ms ? at - wall_ms : 1));
+    target_wake_at(t, mono_ms + (at > wall_ms ? at - wall_ms : 1));
 }

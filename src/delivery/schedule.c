@@ -52,6 +52,12 @@ bool xh_breaker_alive(xh_breaker *breaker)
   return xh_breaker_success(breaker);
 }
 
+void xh_breaker_put_off(xh_breaker *breaker, int64_t now_ms)
+{
+  breaker->probing = false;
+  breaker->probe_at_ms = now_ms + XH_PUT_OFF_MS;
+}
+
 static int64_t asked_wait_ms(int64_t retry_after_s)
 {
   return (retry_after_s < XH_RETRY_AFTER_MAX_S ? retry_after_s : XH_RETRY_AFTER_MAX_S) * 1000;

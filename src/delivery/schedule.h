@@ -14,6 +14,7 @@ enum {
   XH_RETRY_AFTER_MAX_S = 3600,  /* a target may ask for no longer a wait */
   XH_JITTER_PERCENT = 10,       /* a wait is lengthened by up to so much, that retries do not come in herds */
   XH_BREAKER_FAILURES = 5,      /* in a row, and the target is held */
+  XH_PUT_OFF_MS = 1000,         /* what could not be sent for want of our own means comes again after so long */
   XH_PROBE_FIRST_MS = 1000,     /* after that the first probe; doubled each time */
   XH_PROBE_MAX_MS = 60000
 };
@@ -42,6 +43,9 @@ typedef struct xh_breaker {
   int64_t probe_at_ms;
   int64_t probe_wait_ms;
 } xh_breaker;
+
+/* The probe could not be sent. */
+void xh_breaker_put_off(xh_breaker *breaker, int64_t now_ms);
 
 /* What a finished attempt does to it: each returns true when `held` changed. */
 bool xh_breaker_success(xh_breaker *breaker);

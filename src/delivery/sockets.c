@@ -1,5 +1,6 @@
 #include "delivery/sockets.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -94,7 +95,12 @@ static void on_poll(uv_poll_t *poll, int status, int events)
     p->events = 0;
     return;
   }
-  int flags = status < 0 ? CURL_CSELECT_ERR : 0;
+  int flags = 0;
+  if (status < 0) {
+    /* A reset: libuv polls no more. What came before it may be a complete answer, so libcurl has to read, not to hear of an error. */
+    uv_poll_start(poll, p->events, on_poll);
+    events = p->events;
+  }
   if (events & UV_READABLE)
     flags |= CURL_CSELECT_IN;
   if (events & UV_WRITABLE)
@@ -115,6 +121,7 @@ curl_socket_t sockets_open(sockets *s, const struct curl_sockaddr *address)
   int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
   if (fd >= 0 && !add(s, fd, true)) {
     close(fd);
+    errno = ENOMEM;
     return CURL_SOCKET_BAD;
   }
   return fd;

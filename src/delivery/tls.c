@@ -60,8 +60,8 @@ CURLcode xh_tls_apply(CURL *easy, const xh_tls *tls)
     rc = curl_easy_setopt(easy, CURLOPT_SSLCERT, tls->certificate_file);
   if (rc == CURLE_OK && tls->key_file)
     rc = curl_easy_setopt(easy, CURLOPT_SSLKEY, tls->key_file);
-  if (rc == CURLE_OK && tls->passphrase)
-    rc = curl_easy_setopt(easy, CURLOPT_KEYPASSWD, tls->passphrase);
+  if (rc == CURLE_OK && tls->certificate_file) /* without one OpenSSL would ask on the terminal, and the loop wait for it */
+    rc = curl_easy_setopt(easy, CURLOPT_KEYPASSWD, tls->passphrase ? tls->passphrase : "");
   if (rc == CURLE_OK && tls->pinned_certificate)
     rc = apply_pin(easy, tls->pinned_certificate);
   return rc;

@@ -4,6 +4,7 @@
 #include "delivery/sockets.h"
 #include "delivery/tls.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
@@ -17,10 +18,12 @@ struct xh_exchange {
   struct curl_slist *headers;
   xh_response_cb done;
   void *arg;
-  bool special; /* has TLS or proxy settings of its own: reset before it is used again */
+  bool special; /* has settings or a past of its own: reset before it is used again */
+  bool proxied, environment_proxied; /* by the request's own proxy; perhaps by one that the environment names */
   bool cut;
   size_t read_bytes, header_bytes;
   const char *refused_address;
+  int no_socket; /* errno of a socket that this system refused us; 0: none */
   char error[CURL_ERROR_SIZE];
   char answer[ANSWER_KEPT_BYTES];
 };
@@ -85,7 +88,10 @@ static curl_socket_t on_open_socket(void *arg, curlsocktype purpose, struct curl
     x->refused_address = metadata;
     return CURL_SOCKET_BAD;
   }
-  return sockets_open(&x->transport->sockets, address);
+  curl_socket_t fd = sockets_open(&x->transport->sockets, address);
+  if (fd == CURL_SOCKET_BAD && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM))
+    x->no_socket = errno;
+  return fd;
 }
 
 static void collect(xh_transport *t);
@@ -171,6 +177,7 @@ static xh_exchange *take_exchange(xh_transport *t)
   x->special = x->cut = false;
   x->read_bytes = x->header_bytes = 0;
   x->refused_address = NULL;
+  x->no_socket = 0;
   x->error[0] = '\0';
   x->prev = NULL;
   x->next = t->running;
@@ -243,20 +250,36 @@ static void read_times(CURL *easy, xh_response *r)
     r->phase = XH_PHASE_NAME;
 }
 
+static bool is_set(const char *name)
+{
+  const char *value = getenv(name);
+  return value && *value;
+}
+
+/* Before 8.7 libcurl doesn't tell. Then the environment's proxy counts as used when it names no exceptions. */
+static bool used_proxy(const xh_exchange *x, long proxy_status)
+{
+  if (x->proxied || proxy_status > 0)
+    return true;
+#if LIBCURL_VERSION_NUM >= 0x080700
+  long used = 0;
+  curl_easy_getinfo(x->easy, CURLINFO_USED_PROXY, &used);
+  return used != 0;
+#else
+  return x->environment_proxied && !is_set("no_proxy") && !is_set("NO_PROXY");
+#endif
+}
+
 static void finish(xh_exchange *x, CURLcode code)
 {
-  long status = 0, proxy_status = 0, used_proxy = 0;
+  long status = 0, proxy_status = 0, connects = 0;
   curl_off_t retry_after = 0;
   char *redirect = NULL;
   curl_easy_getinfo(x->easy, CURLINFO_RESPONSE_CODE, &status);
   curl_easy_getinfo(x->easy, CURLINFO_HTTP_CONNECTCODE, &proxy_status);
+  curl_easy_getinfo(x->easy, CURLINFO_NUM_CONNECTS, &connects);
   curl_easy_getinfo(x->easy, CURLINFO_RETRY_AFTER, &retry_after);
   curl_easy_getinfo(x->easy, CURLINFO_REDIRECT_URL, &redirect);
-#if LIBCURL_VERSION_NUM >= 0x080700
-  curl_easy_getinfo(x->easy, CURLINFO_USED_PROXY, &used_proxy);
-#else
-  used_proxy = proxy_status > 0;
-#endif
   size_t kept = x->read_bytes < sizeof x->answer ? x->read_bytes : sizeof x->answer;
   xh_response response = {.code = x->cut ? CURLE_OK : code,
                           .http_status = (int)status,
@@ -267,14 +290,18 @@ static void finish(xh_exchange *x, CURLcode code)
                           .redirect_url = redirect,
                           .error = x->error,
                           .refused_address = x->refused_address,
-                          .used_proxy = used_proxy != 0};
+                          .no_socket = x->no_socket,
+                          .used_proxy = used_proxy(x, proxy_status)};
   read_times(x->easy, &response);
   curl_multi_remove_handle(x->transport->multi, x->easy);
+  x->special = x->special || connects > 0; /* libcurl counts over all of a handle's requests how often a kept connection was dead */
   x->done(x->arg, &response);
   give_back(x);
 }
 
-/* Ends what curl says is done. A callback may start new exchanges, never re-enter this. */
+static void close_all(xh_transport *t);
+
+/* Ends what curl says is done. A callback may start new exchanges and close the transport, never re-enter this. */
 static void collect(xh_transport *t)
 {
   if (t->collecting || t->closing)
@@ -282,7 +309,7 @@ static void collect(xh_transport *t)
   t->collecting = true;
   CURLMsg *message;
   int left;
-  while ((message = curl_multi_info_read(t->multi, &left)) != NULL) {
+  while (!t->closing && (message = curl_multi_info_read(t->multi, &left)) != NULL) {
     if (message->msg != CURLMSG_DONE)
       continue;
     xh_exchange *x = NULL;
@@ -290,6 +317,8 @@ static void collect(xh_transport *t)
     finish(x, message->data.result);
   }
   t->collecting = false;
+  if (t->closing)
+    close_all(t);
 }
 
 /* ---- the interface ---- */
@@ -343,6 +372,19 @@ static bool open_multi(xh_transport *t)
   return true;
 }
 
+/* As libcurl looks: http_proxy in small letters only ("CURLOPT_PROXY"). */
+static bool environment_has_proxy(const char *url)
+{
+  static const char *const http[] = {"http_proxy", "all_proxy", "ALL_PROXY"};
+  static const char *const https[] = {"https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"};
+  bool is_https = strncasecmp(url, "https:", 6) == 0;
+  const char *const *names = is_https ? https : http;
+  for (size_t i = 0; i < (is_https ? sizeof https / sizeof *https : sizeof http / sizeof *http); i++)
+    if (is_set(names[i]))
+      return true;
+  return false;
+}
+
 static CURLcode apply(xh_exchange *x, const xh_request *request)
 {
   CURL *easy = x->easy;
@@ -356,6 +398,8 @@ static CURLcode apply(xh_exchange *x, const xh_request *request)
   curl_easy_setopt(easy, CURLOPT_HTTPHEADER, request->headers);
   curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)request->timeout_ms);
   curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)connect_ms);
+  x->proxied = request->proxy && *request->proxy;
+  x->environment_proxied = !request->proxy && environment_has_proxy(request->url);
   if (rc == CURLE_OK && request->proxy) {
     x->special = true;
     rc = curl_easy_setopt(easy, CURLOPT_PROXY, request->proxy);
@@ -415,20 +459,26 @@ static void on_timer_closed(uv_handle_t *handle)
   maybe_closed(t);
 }
 
+static void close_all(xh_transport *t)
+{
+  while (t->running)
+    xh_transport_cancel(t->running);
+  while (t->idle) {
+    xh_exchange *x = t->idle;
+    t->idle = x->next;
+    free_exchange(x);
+  }
+  if (t->multi)
+    curl_multi_cleanup(t->multi); /* closes cached connections and their polls */
+  uv_timer_stop(&t->timer);
+  uv_close((uv_handle_t *)&t->timer, on_timer_closed);
+}
+
 void xh_transport_close(xh_transport *transport, void (*done)(void *arg), void *arg)
 {
   transport->closing = true;
   transport->closed = done;
   transport->closed_arg = arg;
-  while (transport->running)
-    xh_transport_cancel(transport->running);
-  while (transport->idle) {
-    xh_exchange *x = transport->idle;
-    transport->idle = x->next;
-    free_exchange(x);
-  }
-  if (transport->multi)
-    curl_multi_cleanup(transport->multi); /* closes cached connections and their polls */
-  uv_timer_stop(&transport->timer);
-  uv_close((uv_handle_t *)&transport->timer, on_timer_closed);
+  if (!transport->collecting) /* else an exchange is just being told, and still in use */
+    close_all(transport);
 }

@@ -55,6 +55,7 @@ typedef struct xh_response {
   const char *redirect_url; /* NULL: no redirect */
   const char *error;     /* curl's words, "" without */
   const char *refused_address; /* the metadata address that was refused; NULL: none */
+  int no_socket; /* errno: this system had no socket for us; 0: it had */
   bool used_proxy;
 } xh_response;
 
@@ -63,7 +64,7 @@ typedef void (*xh_response_cb)(void *arg, const xh_response *response);
 int xh_transport_new(uv_loop_t *loop, const xh_transport_options *options, xh_transport **ret_transport);
 
 /* Cancels what runs (callbacks are not called), closes connections; `done` is called later from the loop, then the transport
- * is gone. */
+ * is gone. May be called inside a response's callback. */
 void xh_transport_close(xh_transport *transport, void (*done)(void *arg), void *arg);
 
 /* Starts an exchange. Returns 0 and later calls `done` once, or XH_ENOMEM, XH_EINVAL and never calls it. */

@@ -382,6 +382,12 @@ int64_t xh_outbox_target(xh_outbox *outbox, xh_str key, xh_str shown)
   return target ? target->id : 0;
 }
 
+const char *xh_outbox_target_shown(const xh_outbox *outbox, int64_t target_id)
+{
+  const identity_target *target = xh_map_get_id(&outbox->ids.targets_by_id, target_id);
+  return target ? target->shown : "";
+}
+
 int64_t xh_outbox_target_held(xh_outbox *outbox, int64_t target_id)
 {
   const identity_target *target = xh_map_get_id(&outbox->ids.targets_by_id, target_id);

@@ -129,6 +129,7 @@ void xh_outbox_hook_set_stopped(xh_outbox *outbox, int64_t hook_id, int64_t wall
 
 /* The id of the target with that key (hashed before it is stored: keys hold secrets); `shown` is for lists. */
 int64_t xh_outbox_target(xh_outbox *outbox, xh_str key, xh_str shown);
+const char *xh_outbox_target_shown(const xh_outbox *outbox, int64_t target_id); /* borrowed; "" for an unknown one */
 
 /* Since when is the target held (0: it is not)? For `log` and over restarts. */
 int64_t xh_outbox_target_held(xh_outbox *outbox, int64_t target_id);

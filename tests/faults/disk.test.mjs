@@ -74,6 +74,29 @@ async function failing(t, what, code, times) {
   assert.equal(new Set(target.requests.map(({ json }) => json.callId)).size, id)
 }
 
+test('what can not be stored comes after what is: a post event does not overtake its pre event', async t => {
+  const { plan, env } = disk(t)
+  const open = []
+  let isOpen = false
+  const target = await httpTarget(t, (request, res) => (isOpen ? res.end() : open.push(res)))
+  const s = await new Serve(t, [hook('*', 'pre/post', target.url, { advanced: { timeout: 60 } })], { preset: 'release', env }).start()
+  const source = await s.source()
+  const backlog = 4200 // more than memory takes for one target: the rest is in the outbox only
+  for (let id = 1; id <= backlog; id++) source.send({ id, event: event('vm.stop', 'pre', { callId: `c${id}` }) })
+  source.send({ id: backlog + 1, event: event('vm.start', 'pre', { callId: 'the call' }) })
+  await source.answer(backlog + 1)
+  plan(WRITES, ENOSPC, 0, ALWAYS)
+  source.send({ id: backlog + 2, event: event('vm.start', 'post', { callId: 'the call' }) })
+  assert.equal((await source.answer(backlog + 2)).durable, false)
+  isOpen = true
+  for (const res of open) res.end()
+  await target.count(4096) // what was in memory
+  plan()
+  const types = () => target.requests.filter(({ json }) => json.method === 'vm.start').map(({ json }) => json.type)
+  await until('both are sent', () => types().length === 2)
+  assert.deepEqual(types(), ['pre', 'post'])
+})
+
 const CHECK = `
 import sqlite3, sys
 print(sqlite3.connect(sys.argv[1]).execute('PRAGMA integrity_check').fetchone()[0])`

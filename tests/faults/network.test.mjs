@@ -3,25 +3,8 @@ import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { test } from 'node:test'
 
-import { httpTarget, root, start, until } from '../lib/program.mjs'
+import { fullPort, httpTarget, root, until } from '../lib/program.mjs'
 import { event, hook, serve } from '../lib/serve.mjs'
-
-// A port that takes no connection and refuses none: its queue is full.
-async function fullPort(t) {
-  const script = `
-import socket, sys
-listener = socket.socket()
-listener.bind(('127.0.0.1', 0))
-listener.listen(0)
-clients = [socket.socket() for _ in range(3)]
-for client in clients:
-    client.setblocking(False)
-    client.connect_ex(listener.getsockname())
-print('port', listener.getsockname()[1], flush=True)
-sys.stdin.read()`
-  const [, port] = await start(t, ['-c', script], { command: 'python3' }).waitFor(/port (\d+)/)
-  return Number(port)
-}
 
 test('a target that takes no connection is told, and harms nobody', async t => {
   const port = await fullPort(t)

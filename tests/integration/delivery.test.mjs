@@ -126,6 +126,27 @@ test('307 and 308 are followed with the body, 301 to 303 are failures that name 
   assert.ok(dead.every(({ lastError }) => lastError.includes(`${end.url}moved`)), JSON.stringify(dead))
 })
 
+test('a redirect within the target keeps user and password, one to elsewhere does not', async t => {
+  const elsewhere = await httpTarget(t)
+  const target = await httpTarget(t, (request, res) => {
+    const [, to] = request.url.split('?to=')
+    if (to) res.writeHead(307, { location: decodeURIComponent(to) })
+    res.end()
+  })
+  const places = ['/relative', `${target.url}absolute`, `${elsewhere.url}foreign`, target.url.replace('//', '//other:one@') + 'own']
+  const at = target.url.replace('//', '//me:p%40ss@')
+  const s = await serve(t, places.map(place => hook('*', 'post', `${at}?to=${encodeURIComponent(place)}`)))
+  const source = await s.source()
+  source.send({ event: event('vm.start') })
+  await s.settled('delivered', places.length)
+  const said = Object.fromEntries([...target.requests, ...elsewhere.requests].map(({ url, headers }) => [url, headers.authorization]))
+  const basic = text => `Basic ${Buffer.from(text).toString('base64')}`
+  assert.equal(said['/relative'], basic('me:p@ss'))
+  assert.equal(said['/absolute'], basic('me:p@ss'))
+  assert.equal(said['/foreign'], undefined)
+  assert.equal(said['/own'], basic('other:one'))
+})
+
 test('a source that waits is answered when its hooks have answered, and not later than their timeout', async t => {
   const slow = await httpTarget(t, (request, res) => setTimeout(() => res.end('ok'), 100))
   const never = createTcpServer(socket => socket.on('error', () => {})).listen(0, '127.0.0.1')

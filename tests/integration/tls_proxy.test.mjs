@@ -8,8 +8,8 @@ import { connect } from 'node:net'
 import { test } from 'node:test'
 
 import { authority } from '../lib/certificates.mjs'
-import { cleanUp, httpTarget } from '../lib/program.mjs'
-import { event, hook, serve } from '../lib/serve.mjs'
+import { cleanUp, fullPort, httpTarget, program, run, start } from '../lib/program.mjs'
+import { event, hook, Serve, serve } from '../lib/serve.mjs'
 
 const ONE_ATTEMPT = { retry: { schedule: [0] } }
 
@@ -78,6 +78,29 @@ test('TLS: a client certificate, where the target asks for one', async t => {
   assert.deepEqual(seen, ['xo-hooks'])
 })
 
+test('TLS: a locked key without its passphrase is told, and nobody is asked on the terminal', async t => {
+  const { ca, sign } = await authority(t)
+  const { key, cert } = await sign('localhost', 'IP:127.0.0.1')
+  const client = await sign('xo-hooks')
+  const locked = `${client.keyFile}.locked`
+  await run(['pkey', '-in', client.keyFile, '-aes128', '-passout', 'pass:open sesame', '-out', locked], { command: 'openssl' })
+  const target = await https(t, { key, cert, ca: ca.cert, requestCert: true })
+  const of = (name, tls) =>
+    hook('*', 'post', `https://127.0.0.1:${target.port}/${name}`, {
+      name,
+      advanced: { ...ONE_ATTEMPT, tls: { caFile: ca.certFile, certificateFile: client.certFile, keyFile: locked, ...tls } },
+    })
+  const s = await new Serve(t, [of('with', { passphrase: 'open sesame' }), of('without')])
+  // script gives it a terminal, on which OpenSSL would ask
+  s.process = start(t, ['-qec', `'${program()}' serve --data '${s.data}' --config '${s.config}'`, '/dev/null'], { command: 'script' })
+  await s.process.waitFor(/ serves, process /)
+  const source = await s.source()
+  source.send({ id: 1, event: event('vm.start') })
+  const settled = new Map((await s.settledAll(2)).map(one => [one.hook, one]))
+  assert.equal(settled.get('with').status, 'delivered')
+  assert.match(settled.get('without').lastError, /tls.certificateFile or tls.keyFile can't be used/)
+})
+
 test('HTTP/2: many deliveries share one connection', async t => {
   const { ca, sign } = await authority(t)
   const { key, cert } = await sign('localhost', 'IP:127.0.0.1')
@@ -141,7 +164,7 @@ test('proxies: of the hook, of the environment, none, and one that refuses', asy
   const environment = await proxy(t)
   const own = { proxy: `http://me@127.0.0.1:${p.port}`, proxyPassword: 'p@ss' }
   const of = (name, url, advanced) => hook('*', 'post', url, { name, advanced: { ...ONE_ATTEMPT, ...advanced } })
-  const { settled } = await outcomes(
+  const { s, settled } = await outcomes(
     t,
     [
       of('tunnel', `https://127.0.0.1:${secure.port}/tunnel`, { ...own, tls: { caFile: ca.certFile } }),
@@ -149,12 +172,19 @@ test('proxies: of the hook, of the environment, none, and one that refuses', asy
       of('refused', `https://127.0.0.1:${secure.port}/refused`, { proxy: `http://127.0.0.1:${p.port}`, tls: { caFile: ca.certFile } }),
       of('environment', 'http://inside.example/environment'),
       of('none', `${plain.url}none`, { proxy: 'none' }),
+      of('nobody there', plain.url, { proxy: 'http://127.0.0.1:1' }),
+      of('a port that is full', plain.url, { proxy: `http://127.0.0.1:${await fullPort(t)}`, timeout: 0.3 }),
     ],
     { env: { http_proxy: `http://me:p%40ss@127.0.0.1:${environment.port}`, no_proxy: '' } }
   )
   for (const name of ['tunnel', 'plain', 'environment', 'none']) assert.equal(settled.get(name).status, 'delivered', name)
   assert.equal(settled.get('refused').status, 'dead')
   assert.match(settled.get('refused').lastError, /proxy/i)
+  for (const name of ['nobody there', 'a port that is full']) {
+    assert.equal(settled.get(name).status, 'dead')
+    assert.match(settled.get(name).lastError, /^no connection to the proxy/)
+    assert.equal((await s.json('show', settled.get(name).id)).attempts[0].fault, 'proxy')
+  }
   assert.deepEqual(secure.requests.map(({ url }) => url), ['/tunnel'])
   assert.equal(secure.requests[0].headers['proxy-authorization'], undefined)
   assert.deepEqual(plain.requests.map(({ url }) => url), ['/none'])

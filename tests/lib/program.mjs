@@ -237,3 +237,20 @@ export async function httpTarget(t, handler = (request, res) => res.end(), optio
   }
   return { url: `http://127.0.0.1:${port}/`, port, server, requests, count, next, close }
 }
+
+// A port that takes no connection and refuses none: its queue is full.
+export async function fullPort(t) {
+  const script = `
+import socket, sys
+listener = socket.socket()
+listener.bind(('127.0.0.1', 0))
+listener.listen(0)
+clients = [socket.socket() for _ in range(3)]
+for client in clients:
+    client.setblocking(False)
+    client.connect_ex(listener.getsockname())
+print('port', listener.getsockname()[1], flush=True)
+sys.stdin.read()`
+  const [, port] = await start(t, ['-c', script], { command: 'python3' }).waitFor(/port (\d+)/)
+  return Number(port)
+}
