@@ -42,6 +42,7 @@ enum option_id {
   OPT_SCRIPT_LIMIT,
   OPT_SERIAL,
   OPT_WAIT,
+  OPT_WAIT_TIMEOUT,
   OPT_SPOOL,
   OPT_RETRY,
   OPT_RETRY_WAIT,
@@ -77,6 +78,7 @@ static const struct option LONG[] = {{"port", required_argument, NULL, OPT_PORT}
                                      {"script-timeout", required_argument, NULL, OPT_SCRIPT_LIMIT},
                                      {"serial", no_argument, NULL, OPT_SERIAL},
                                      {"wait", no_argument, NULL, OPT_WAIT},
+                                     {"wait-timeout", required_argument, NULL, OPT_WAIT_TIMEOUT},
                                      {"spool", required_argument, NULL, OPT_SPOOL},
                                      {"retry", required_argument, NULL, OPT_RETRY},
                                      {"retry-wait", required_argument, NULL, OPT_RETRY_WAIT},
@@ -226,6 +228,8 @@ static int take_limits(listen_options *o, int option)
     return duration(option, &server->idle_timeout_ms);
   case OPT_BODY_TIMEOUT:
     return duration(option, &server->body_timeout_ms);
+  case OPT_WAIT_TIMEOUT:
+    return duration(option, &server->wait_timeout_ms);
   case OPT_RUNNING:
     status = number(option, 1, 1000, &value);
     o->receiver.running_max = (size_t)value;
@@ -376,6 +380,7 @@ int listen_options_parse(int argc, char **argv, listen_options *o)
                                                 .head_timeout_ms = 10000,
                                                 .idle_timeout_ms = 75000,
                                                 .body_timeout_ms = 30000,
+                                                .wait_timeout_ms = 120000,
                                                 .memory_cap_bytes = 256 << 20},
                                      .running_max = 4,
                                      .script_limit_ms = 60000,
@@ -425,6 +430,7 @@ const char LISTEN_HELP[] =
     "      --script-timeout TIME  after which a script and all it started are ended (60s; 0 for never)\n"
     "      --serial               one at a time for each object (params.id)\n"
     "      --wait                 answer with the outcome: 200, or 500 (504 after a time limit) with the last lines\n"
+    "      --wait-timeout TIME    after which --wait answers 504; the work goes on (2m; 0 for never)\n"
     "      --end-scripts          at the stop, end running scripts instead of waiting for them\n"
     "Spool:\n"
     "      --spool DIR            store and sync each request before it is answered 202; scripts run afterwards\n"

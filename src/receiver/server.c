@@ -3,19 +3,20 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "receiver/tcp_bytes.h"
 
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 enum {
   CONNECTION_POOL_BYTES = 16 * 1024, /* headers of a request at most, about */
-  SPARE_CONNECTIONS = 32,            /* accepted above the limit while others are being closed for them */
-  SWEEP_MS = 250,
-  RUNS_AT_A_TIME = 16
+  RUNS_AT_A_TIME = 16,
+  NEWS_AT_A_TIME = 64
 };
 
 static void pump(xh_server *server);
@@ -43,51 +44,87 @@ void server_run_soon(xh_server *server)
   uv_idle_start(&server->again, on_again);
 }
 
+void server_client(struct MHD_Connection *connection, char out[INET6_ADDRSTRLEN])
+{
+  const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+  const struct sockaddr *address = info ? info->client_addr : NULL;
+  const void *bytes = NULL;
+  if (address && address->sa_family == AF_INET)
+    bytes = &((const struct sockaddr_in *)(const void *)address)->sin_addr;
+  else if (address && address->sa_family == AF_INET6)
+    bytes = &((const struct sockaddr_in6 *)(const void *)address)->sin6_addr;
+  if (!bytes || !inet_ntop(address->sa_family, bytes, out, INET6_ADDRSTRLEN))
+    snprintf(out, INET6_ADDRSTRLEN, "unknown");
+}
+
+/* The library may have read them, and more, before the news of them is read here: the count says what they belong to. */
+static void on_bytes(xh_server *server, xh_connection *connection)
+{
+  int64_t head_ms = server->options.head_timeout_ms;
+  if (xh_tcp_bytes_received(connection->fd) <= connection->bytes_before)
+    return;
+  xh_connections_touch(&server->connections, connection);
+  if (connection->stage == XH_AT_HEAD && !connection->began && xh_mono_ms() + head_ms < connection->deadline_ms)
+    limits_move(server, connection, XH_AT_HEAD, head_ms);
+  connection->began = true;
+}
+
+/* What the library does not tell: that bytes came of a head, and that a client went while its request is being worked on. */
+static void read_news(xh_server *server)
+{
+  struct epoll_event news[NEWS_AT_A_TIME];
+  int count;
+  do {
+    count = epoll_wait(server->epoll_fd, news, NEWS_AT_A_TIME, 0);
+    for (int i = 0; i < count; i++) {
+      xh_connection *connection = news[i].data.ptr;
+      if (connection && news[i].events & EPOLLIN)
+        on_bytes(server, connection);
+      if (connection && news[i].events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+        xh_connections_hung_up(&server->connections, connection);
+    }
+  } while (count == NEWS_AT_A_TIME);
+}
+
 static void on_readable(uv_poll_t *handle, int status, int events)
 {
   (void)status;
   (void)events;
+  read_news(handle->data);
   pump(handle->data);
 }
 
-void server_hang_up(xh_connection *connection)
+static int hear(const xh_server *server, int fd, uint32_t events, xh_connection *connection)
 {
-  if (connection)
-    shutdown(connection->fd, SHUT_RDWR); /* libmicrohttpd sees the end and closes */
-}
-
-static void on_sweep(uv_timer_t *timer)
-{
-  xh_server *server = timer->data;
-  int64_t now_ms = xh_mono_ms();
-  for (xh_connection *late; (late = xh_connections_late(&server->connections, now_ms)) != NULL;)
-    server_hang_up(late);
-  if (server->connections.count == 0)
-    uv_timer_stop(timer);
+  struct epoll_event event = {.events = events, .data = {.ptr = connection}};
+  return epoll_ctl(server->epoll_fd, EPOLL_CTL_ADD, fd, &event);
 }
 
 static void on_connection(void *arg, struct MHD_Connection *connection, void **socket_context, enum MHD_ConnectionNotificationCode code)
 {
   xh_server *server = arg;
+  xh_connection *one = *socket_context;
   if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
-    if (*socket_context)
-      xh_connections_remove(&server->connections, *socket_context);
-    free(*socket_context);
+    if (!one)
+      return;
+    xh_connections_remove(&server->connections, one);
+    epoll_ctl(server->epoll_fd, EPOLL_CTL_DEL, one->fd, NULL);
+    free(one);
     *socket_context = NULL;
     return;
   }
-  xh_connection *one = calloc(1, sizeof *one);
+  one = calloc(1, sizeof *one);
   if (!one)
     return; /* without a place in the list the first request is refused */
+  one->mhd = connection;
   one->fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
   *socket_context = one;
   int on = 1;
   setsockopt(one->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-  xh_connections_add(&server->connections, one, xh_mono_ms() + server->options.head_timeout_ms);
-  if (!uv_is_active((uv_handle_t *)&server->sweep))
-    uv_timer_start(&server->sweep, on_sweep, SWEEP_MS, SWEEP_MS);
-  if (server->connections.count > server->options.connection_max)
-    server_hang_up(xh_connections_stalest(&server->connections));
+  hear(server, one->fd, EPOLLIN | EPOLLRDHUP | EPOLLET, one); /* without memory it is served all the same */
+  xh_connections_add(&server->connections, one, INT64_MAX);
+  limits_move(server, one, XH_AT_HEAD, server->options.head_timeout_ms);
+  limits_newcomer(server, one);
 }
 
 static int listen_on(const xh_server_options *options, int *ret_fd, int *ret_port)
@@ -151,8 +188,11 @@ static int watch(xh_server *server)
 {
   uv_loop_t *loop = server->options.loop;
   const union MHD_DaemonInfo *info = MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD);
-  if (!info || uv_poll_init(loop, &server->poll, info->epoll_fd) != 0)
+  server->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+  if (!info || server->epoll_fd < 0 || hear(server, info->epoll_fd, EPOLLIN, NULL) != 0 ||
+      uv_poll_init(loop, &server->poll, server->epoll_fd) != 0)
     return XH_EIO;
+  server->sweep_ms = INT64_MAX;
   server->open_handles = 3;
   server->poll.data = server->sweep.data = server->again.data = server;
   uv_timer_init(loop, &server->sweep);
@@ -168,6 +208,7 @@ int xh_server_new(const xh_server_options *options, xh_server **ret_server, char
     return XH_ENOMEM;
   }
   server->options = *options;
+  server->epoll_fd = -1;
   int error = listen_on(options, &server->listen_fd, &server->port);
   if (error) {
     snprintf(ret_why, why_size, "can't listen on %s port %d: %s%s", options->bind, options->port, strerror(error),
@@ -192,6 +233,8 @@ int xh_server_new(const xh_server_options *options, xh_server **ret_server, char
       xh_server_close(server);
     } else {
       MHD_stop_daemon(server->daemon); /* closes the listening socket */
+      if (server->epoll_fd >= 0)
+        close(server->epoll_fd);
       free(server);
     }
     return rc;
@@ -218,11 +261,7 @@ void xh_server_quiesce(xh_server *server)
   int fd = MHD_quiesce_daemon(server->daemon);
   if (fd >= 0)
     close(fd);
-  for (xh_connection *at = server->connections.first; at; at = at->next)
-    if (!at->working && at->deadline_ms > 0) {
-      int64_t soon_ms = xh_mono_ms() + SWEEP_MS; /* one that has begun to send may still come through */
-      at->deadline_ms = at->deadline_ms < soon_ms ? at->deadline_ms : soon_ms;
-    }
+  limits_hurry(server);
   pump(server);
 }
 
@@ -242,4 +281,5 @@ void xh_server_close(xh_server *server)
   uv_close((uv_handle_t *)&server->sweep, free_server);
   uv_close((uv_handle_t *)&server->again, free_server);
   MHD_stop_daemon(server->daemon);
+  close(server->epoll_fd);
 }

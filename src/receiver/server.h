@@ -20,13 +20,14 @@ typedef struct xh_server_options {
   const char *certificate_pem, *key_pem; /* both: TLS. Borrowed */
   xh_gate gate;
   size_t connection_max;
-  int64_t head_timeout_ms; /* from the connection (or its last request) to the end of the next request's headers… */
-  int64_t idle_timeout_ms; /* … which for a connection that had a request is this */
+  int64_t head_timeout_ms; /* from the connection, or the first byte of a later request, to the end of the request's headers */
+  int64_t idle_timeout_ms; /* from a request to the first byte of the next one */
   int64_t body_timeout_ms; /* from there to the end of the body; and to take the answer */
+  int64_t wait_timeout_ms; /* from the whole request to its answer; 0 for no limit */
   size_t memory_cap_bytes; /* of bodies that are being read or worked on */
   size_t *held_bytes;      /* counts them; shared with whoever takes bodies over */
   void *arg;
-  /* A whole request that may in. Answer it once with xh_request_answer, now or later. */
+  /* A whole request that may in. Answer it once with xh_request_answer or xh_request_refuse, now or later. */
   void (*request)(void *arg, xh_request *request);
   void (*refused)(void *arg, int status, xh_str why, xh_str client);
 } xh_server_options;
@@ -42,7 +43,8 @@ void xh_server_quiesce(xh_server *server);
 /* With no request waiting for an answer. Freed on the loop. NULL allowed. */
 void xh_server_close(xh_server *server);
 
-/* Valid until it is answered. */
+/* A request itself is valid until it is answered, also when its client has gone or was told that it takes too long. These three and its headers are
+ * valid in the callback only. */
 const xh_head *xh_request_head(const xh_request *request);
 xh_str xh_request_body(const xh_request *request);
 xh_str xh_request_client(const xh_request *request);

@@ -1,12 +1,11 @@
 // xo-hooks listen: what it prints, whom it lets in, what it refuses.
 import assert from 'node:assert/strict'
 import { readFileSync, writeFileSync } from 'node:fs'
-import { connect } from 'node:net'
 import { join } from 'node:path'
 import { test } from 'node:test'
 
 import { root, run, start, tempFolder, until } from '../lib/program.mjs'
-import { listen, post, scriptFolder, send, signed } from '../lib/receiver.mjs'
+import { listen, post, raw, scriptFolder, send, signed } from '../lib/receiver.mjs'
 import { event } from '../lib/serve.mjs'
 
 const stock = readFileSync(join(root, 'tests/data/stock-plugin-requests.ndjson'), 'utf8')
@@ -236,67 +235,6 @@ test('body cap: announced, chunked, and of a client that sends before it reads',
     assert.deepEqual([answer.status, answer.json.error], [413, 'the body has more than 65536 bytes (--body-cap)'])
   }
   await until('one run', () => notes() === fits)
-})
-
-// A raw connection: sends `text`, resolves with all that came back once the other side closes, and how long it took.
-const raw = (port, text, { trickle } = {}) =>
-  new Promise((resolve, reject) => {
-    const began = Date.now()
-    const socket = connect(port, '127.0.0.1', () => socket.write(text))
-    const timer = trickle && setInterval(() => socket.write(trickle), 20)
-    let got = ''
-    socket.on('data', chunk => (got += chunk))
-    socket.on('error', () => {})
-    socket.on('close', () => {
-      clearInterval(timer)
-      resolve({ got, ms: Date.now() - began })
-    })
-    setTimeout(() => reject(new Error('not closed within 10 s')), 10_000).unref()
-  })
-
-test('slow clients are closed in time, and hold nobody up', async t => {
-  const r = await listen(t, ['--no-scripts', '--header-timeout', '300ms', '--body-timeout', '600ms', '--idle-timeout', '900ms'])
-  const head = 'POST / HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n'
-  const body = JSON.stringify(event('vm.start'))
-  const slow = [
-    raw(r.port, ''),
-    raw(r.port, 'POST / HT'),
-    raw(r.port, head, { trickle: 'X: y\r\n' }),
-    raw(r.port, `${head}Content-Length: 1000000\r\n\r\n{`, { trickle: ' ' }),
-    raw(r.port, `${head}Content-Length: ${body.length}\r\n\r\n${body}`),
-  ]
-  for (let i = 0; i < 20; i++) assert.equal((await r.post(body)).status, 200)
-  const [nothing, half, trickledHead, trickledBody, idle] = await Promise.all(slow)
-  for (const { got, ms } of [nothing, half, trickledHead]) {
-    assert.equal(got, '')
-    assert.ok(ms >= 250 && ms < 5000, `${ms} ms`)
-  }
-  assert.ok(trickledBody.ms >= 550 && trickledBody.ms < 5000, `${trickledBody.ms} ms`)
-  assert.match(idle.got, /^HTTP\/1.1 200/)
-  assert.ok(idle.ms >= 850 && idle.ms < 6000, `${idle.ms} ms`)
-})
-
-test('more connections than allowed: the idle ones go, the newcomer is served', async t => {
-  const r = await listen(t, ['--no-scripts', '--connections', '20'])
-  const idle = Array.from({ length: 60 }, () => raw(r.port, 'POST / HTTP/1.1\r\n'))
-  const closed = Promise.any(idle)
-  assert.equal((await closed).got, '')
-  for (let i = 0; i < 10; i++) assert.equal((await r.post(event('vm.start'))).status, 200)
-  const { status } = await r.post(event('vm.start'))
-  assert.equal(status, 200)
-  await r.stop()
-  await Promise.all(idle)
-})
-
-test('more work than memory: 503 with a time to come back, nothing lost that was taken', async t => {
-  const scripts = scriptFolder(t, { 'default-post.sh': '#!/bin/sh\nwhile [ -e "$PWD" ]; do sleep 0.05; done\n' })
-  const r = await listen(t, ['--memory-cap', '1M', '--scripts', scripts, '--workdir', scripts, '--end-scripts'])
-  const body = { ...event('vm.start'), pad: 'x'.repeat(200_000) }
-  const statuses = []
-  for (let i = 0; i < 8; i++) statuses.push(await r.post(body))
-  const last = statuses.at(-1)
-  assert.deepEqual([last.status, last.headers['retry-after']], [503, '10'])
-  assert.ok(statuses.filter(({ status }) => status === 202).length >= 4)
 })
 
 test('IPv6', async t => {

@@ -3,7 +3,9 @@ import { createHmac } from 'node:crypto'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { request as httpRequest } from 'node:http'
 import { request as httpsRequest } from 'node:https'
+import { connect } from 'node:net'
 import { dirname, join } from 'node:path'
+import { connect as tlsConnect } from 'node:tls'
 
 import { program, run, start, tempFolder, until } from './program.mjs'
 
@@ -71,6 +73,36 @@ export function post(url, body, headers = {}, { method = 'POST', ca, agent, path
     request.end(bytes)
   })
 }
+
+// A raw connection: sends `text`, resolves with all that came back once the other side closes, and how long it took. `trickle` is sent every 20 ms
+// until then, `after` once the first answer is there. `ca`: over TLS. `socket` of the promise is the connection.
+export function raw(port, text, { trickle, after, ca } = {}) {
+  const began = Date.now()
+  let timer
+  const open = () => {
+    socket.write(text)
+    if (trickle) timer = setInterval(() => socket.write(trickle), 20)
+  }
+  const socket = ca ? tlsConnect({ port, host: '127.0.0.1', ca }, open) : connect(port, '127.0.0.1', open)
+  const promise = new Promise((resolve, reject) => {
+    const limit = setTimeout(() => reject(new Error('not closed within 20 s')), 20_000)
+    let got = ''
+    socket.on('data', chunk => {
+      if (!got && after) socket.write(after)
+      got += chunk
+    })
+    socket.on('error', () => {})
+    socket.on('close', () => {
+      clearInterval(timer)
+      clearTimeout(limit)
+      resolve({ got, ms: Date.now() - began })
+    })
+  })
+  return Object.assign(promise, { socket })
+}
+
+// The head of a request with a JSON body.
+export const rawHead = (...more) => ['POST / HTTP/1.1', 'Host: x', 'Content-Type: application/json', ...more, '\r\n'].join('\r\n')
 
 // The key of a secret as Standard Webhooks and xo-hooks read it.
 export const keyOf = secret => (secret.startsWith('whsec_') ? Buffer.from(secret.slice(6), 'base64') : Buffer.from(secret))
