@@ -60,6 +60,41 @@ static bool token_fits(xh_str expected, xh_str authorization)
   return CRYPTO_memcmp(a, b, sizeof a) == 0;
 }
 
+void xh_head_add(xh_head *head, const char *name, const char *value)
+{
+  const struct {
+    const char *name;
+    xh_str *to;
+  } known[] = {
+      {"content-type", &head->content_type},   {"content-length", &head->content_length}, {"content-encoding", &head->content_encoding},
+      {"authorization", &head->authorization}, {"webhook-id", &head->id},                 {"webhook-timestamp", &head->timestamp},
+      {"webhook-signature", &head->signature}, {"expect", &head->expect},                 {"transfer-encoding", &head->transfer_encoding},
+  };
+  xh_str given = xh_str_z(value ? value : "");
+  if (name[strcspn(name, " \t")])
+    head->framing_fault = "a header's name has a space in it";
+  for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+    if (strcasecmp(name, known[i].name) != 0)
+      continue;
+    if (known[i].to == &head->content_length && known[i].to->ptr && !xh_str_eq(*known[i].to, given))
+      head->framing_fault = "it has two different Content-Length";
+    if (known[i].to == &head->transfer_encoding && known[i].to->ptr)
+      head->framing_fault = "it has more than one Transfer-Encoding";
+    *known[i].to = given;
+  }
+}
+
+static const char *framing_fault(const xh_head *head)
+{
+  if (head->framing_fault || !head->transfer_encoding.ptr)
+    return head->framing_fault;
+  if (head->content_length.ptr)
+    return "it has both Content-Length and Transfer-Encoding";
+  if (xh_str_eqz(head->version, "HTTP/1.0"))
+    return "HTTP/1.0 has no Transfer-Encoding";
+  return same_word(head->transfer_encoding, "chunked") ? NULL : "the only Transfer-Encoding that is served is chunked";
+}
+
 static bool too_long(xh_str content_length, size_t cap_bytes)
 {
   size_t length = 0;
@@ -96,6 +131,12 @@ static xh_verdict judge_signature_headers(const xh_gate *gate, const xh_head *he
 
 xh_verdict xh_head_judge(const xh_gate *gate, const xh_head *head)
 {
+  const char *fault = framing_fault(head);
+  if (fault) {
+    xh_verdict verdict = refuse(400, "the request's end can't be told: %s", fault);
+    verdict.last = true;
+    return verdict;
+  }
   if (gate->path.ptr && !xh_str_eq(gate->path, head->path))
     return refuse(404, "nothing is served at this path; the hook's URL must end with %.*s", (int)(gate->path.len < 100 ? gate->path.len : 100),
                   gate->path.ptr);

@@ -21,20 +21,26 @@ typedef struct xh_gate {
 
 /* What a request presents. Absent headers have NULL pointers. */
 typedef struct xh_head {
-  xh_str method, path;
+  xh_str method, path, version;
   xh_str content_type, content_length, content_encoding, authorization;
   xh_str expect;                   /* the client waits for a word before it sends the body */
   xh_str id, timestamp, signature; /* webhook-id, webhook-timestamp, webhook-signature */
+  xh_str transfer_encoding;
+  const char *framing_fault; /* NULL: none; else why nobody can say where the body ends */
 } xh_head;
 
 typedef struct xh_verdict {
   int status; /* 0: go on; otherwise the HTTP status to answer with */
+  bool last; /* where the request ends is not sure: nothing that follows on the connection may be taken for a request */
   char why[192];
 } xh_verdict;
 
 enum { XH_DELIVERY_ID_MAX = 256 };
 
-/* Judges method, path, token, content type, announced length, and that the signature's headers are there. */
+/* Takes one header in, in their order. Strings are borrowed. */
+void xh_head_add(xh_head *head, const char *name, const char *value);
+
+/* Judges the framing (RFC 9112, 6.3), method, path, token, content type, announced length, and that the signature's headers are there. */
 xh_verdict xh_head_judge(const xh_gate *gate, const xh_head *head);
 
 /* Judges the signature over the whole body. */

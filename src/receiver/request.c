@@ -11,18 +11,7 @@
 static enum MHD_Result on_header(void *arg, enum MHD_ValueKind kind, const char *key, const char *value)
 {
   (void)kind;
-  xh_head *head = arg;
-  const struct {
-    const char *name;
-    xh_str *to;
-  } known[] = {
-      {"content-type", &head->content_type},   {"content-length", &head->content_length}, {"content-encoding", &head->content_encoding},
-      {"authorization", &head->authorization}, {"webhook-id", &head->id},                 {"webhook-timestamp", &head->timestamp},
-      {"webhook-signature", &head->signature}, {"expect", &head->expect},
-  };
-  for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-    if (strcasecmp(key, known[i].name) == 0)
-      *known[i].to = xh_str_z(value ? value : "");
+  xh_head_add(arg, key, value);
   return MHD_YES;
 }
 
@@ -116,7 +105,7 @@ static xh_request *request_new(xh_server *server, struct MHD_Connection *connect
   request->head.path = xh_str_z(path);
   xh_buf_init(&request->body, server->options.gate.body_cap_bytes);
   MHD_get_connection_values(connection, MHD_HEADER_KIND, on_header, &request->head);
-  (void)version;
+  request->head.version = xh_str_z(version);
   server_client(connection, request->client);
   socket->request = request;
   socket->began = false;
@@ -141,7 +130,7 @@ static enum MHD_Result take_head(xh_request *request)
     respond_refusal(request, request->verdict.status, 0, xh_str_z(request->verdict.why));
     return queue_answer(request);
   }
-  if (is_longer(request->head.content_length, DRAIN_BYTES))
+  if (request->verdict.last || is_longer(request->head.content_length, DRAIN_BYTES))
     last_word(request);
   return MHD_YES;
 }

@@ -86,6 +86,24 @@ test('over TLS, too', async t => {
   assert.equal(last(head.got).status, 408)
 })
 
+test('a request whose end can not be told is refused, and nothing after it is taken for another', async t => {
+  const r = await listen(t, ['--no-scripts'])
+  const chunked = `${text.length.toString(16)}\r\n${text}\r\n0\r\n\r\n`
+  const cases = [
+    [rawHead(`Content-Length: ${chunked.length + whole().length}`, 'Transfer-Encoding: chunked') + chunked, /both Content-Length and Transfer-Encoding/],
+    [rawHead(`Content-Length: ${text.length}`, `Content-Length: ${text.length + whole().length}`) + text, /two different Content-Length/],
+    [rawHead('Transfer-Encoding: gzip, chunked') + chunked, /the only Transfer-Encoding that is served is chunked/],
+  ]
+  for (const [request, why] of cases) {
+    const { status, error } = last((await raw(r.port, request + whole())).got)
+    assert.equal(status, 400)
+    assert.match(error, why)
+  }
+  assert.equal((await r.post(text)).status, 200)
+  const lines = await r.count('lines', () => true, 4)
+  assert.deepEqual(lines.map(line => line.refused ?? line.method), [400, 400, 400, 'vm.start'])
+})
+
 test('more connections than allowed: the idle ones go, the newcomer is served', async t => {
   const r = await listen(t, ['--no-scripts', '--connections', '20'])
   const idle = Array.from({ length: 60 }, () => raw(r.port, 'POST / HTTP/1.1\r\n'))

@@ -47,6 +47,47 @@ static void each_fault_has_its_status(void **state)
   assert_int_equal(xh_head_judge(&gate, &head).status, 400);
 }
 
+/* Adds "Name: value" headers; a NULL ends the list. */
+static xh_head with(const char *const *headers)
+{
+  xh_head head = good();
+  for (; *headers; headers += 2)
+    xh_head_add(&head, headers[0], headers[1]);
+  return head;
+}
+
+static void whoever_can_not_say_where_a_body_ends_is_refused(void **state)
+{
+  (void)state;
+  const struct {
+    const char *headers[5];
+    const char *version;
+    const char *fault; /* NULL: none */
+  } cases[] = {
+      {{"Content-Length", "5"}, "HTTP/1.1", NULL},
+      {{"Content-Length", "5", "content-length", "5"}, "HTTP/1.1", NULL},
+      {{"Content-Length", "5", "content-length", "6"}, "HTTP/1.1", "two different Content-Length"},
+      {{"Transfer-Encoding", "Chunked"}, "HTTP/1.1", NULL},
+      {{"Transfer-Encoding", "chunked", "Content-Length", "5"}, "HTTP/1.1", "both"},
+      {{"Content-Length", "5", "Transfer-Encoding", ""}, "HTTP/1.1", "both"},
+      {{"Transfer-Encoding", "gzip, chunked"}, "HTTP/1.1", "is chunked"},
+      {{"Transfer-Encoding", "identity"}, "HTTP/1.1", "is chunked"},
+      {{"Transfer-Encoding", "chunked", "Transfer-Encoding", "chunked"}, "HTTP/1.1", "more than one"},
+      {{"Transfer-Encoding", "chunked"}, "HTTP/1.0", "HTTP/1.0"},
+      {{"Content-Length ", "5"}, "HTTP/1.1", "space"},
+  };
+  xh_gate gate = {.body_cap_bytes = 1000, .token = XH_STR("not given, and not asked for first")};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    xh_head head = with(cases[i].headers);
+    head.version = xh_str_z(cases[i].version);
+    xh_verdict verdict = xh_head_judge(&gate, &head);
+    assert_int_equal(verdict.status, cases[i].fault ? 400 : 401);
+    assert_int_equal(verdict.last, cases[i].fault != NULL);
+    if (cases[i].fault)
+      assert_non_null(strstr(verdict.why, cases[i].fault));
+  }
+}
+
 static void the_token_must_fit(void **state)
 {
   (void)state;
@@ -114,6 +155,7 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(each_fault_has_its_status),
+      cmocka_unit_test(whoever_can_not_say_where_a_body_ends_is_refused),
       cmocka_unit_test(the_token_must_fit),
       cmocka_unit_test(signatures_of_both_secrets_are_taken),
       cmocka_unit_test(ids_are_remembered_for_a_day),
