@@ -170,11 +170,15 @@ static struct MHD_Daemon *start_daemon(xh_server *server)
 {
   const xh_server_options *options = &server->options;
   bool tls = options->certificate_pem && options->key_pem;
-  union {
+  union text {
     const char *in;
     void *out;
   } key = {.in = options->key_pem}, certificate = {.in = options->certificate_pem};
-  struct MHD_OptionItem tls_items[] = {{MHD_OPTION_HTTPS_MEM_KEY, 0, key.out}, {MHD_OPTION_HTTPS_MEM_CERT, 0, certificate.out}, {MHD_OPTION_END, 0, NULL}};
+  union text versions = {.in = "NORMAL:-VERS-TLS1.0:-VERS-TLS1.1"}; /* RFC 8996 */
+  struct MHD_OptionItem tls_items[] = {{MHD_OPTION_HTTPS_MEM_KEY, 0, key.out},
+                                       {MHD_OPTION_HTTPS_MEM_CERT, 0, certificate.out},
+                                       {MHD_OPTION_HTTPS_PRIORITIES, 0, versions.out},
+                                       {MHD_OPTION_END, 0, NULL}};
   struct MHD_OptionItem none[] = {{MHD_OPTION_END, 0, NULL}};
   unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG | (tls ? (unsigned)MHD_USE_TLS : 0);
   return MHD_start_daemon(flags, 0, NULL, NULL, request_access, server, MHD_OPTION_EXTERNAL_LOGGER, on_library_log, NULL, MHD_OPTION_LISTEN_SOCKET,

@@ -176,6 +176,11 @@ test('TLS', async t => {
   const large = { ...event('vm.start'), result: 'x'.repeat(3_000_000) }
   assert.equal((await r.post(large, {}, { ca })).status, 200)
   await assert.rejects(r.post(event('vm.start')), /self.signed/)
+  const handshake = version => run(['s_client', version, '-cipher', 'ALL:@SECLEVEL=0', '-connect', `127.0.0.1:${r.port}`], { command: 'openssl' })
+  for (const [version, taken] of [['-tls1', false], ['-tls1_1', false], ['-tls1_2', true], ['-tls1_3', true]]) {
+    const { stdout, stderr } = await handshake(version)
+    assert.equal(/New, TLSv1\.\d, Cipher is \w/.test(stdout), taken, `${version}: ${stdout}${stderr}`)
+  }
   const impatient = await listen(t, ['--no-scripts', '--cert', cert, '--key', key, '--header-timeout', '300ms'])
   const mute = await raw(impatient.port, '\x16\x03\x01') // a handshake that does not go on
   assert.ok(mute.ms < 5000 && mute.got === '', `closed after ${mute.ms} ms`)
