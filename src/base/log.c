@@ -12,11 +12,19 @@
 static atomic_int max_level = XH_LOG_INFO;
 static atomic_int without_time;
 static atomic_ulong problems;
+static void (*write_line)(void *arg, const char *line, size_t len);
+static void *write_arg;
 
 void xh_log_setup(xh_log_level level, int plain)
 {
   atomic_store(&max_level, (int)level);
   atomic_store(&without_time, plain);
+}
+
+void xh_log_to(void (*write)(void *arg, const char *line, size_t len), void *arg)
+{
+  write_line = write;
+  write_arg = arg;
 }
 
 unsigned long xh_log_problems(void)
@@ -49,6 +57,10 @@ void xh_log(xh_log_level level, const char *format, ...)
       line[i] = '?';
   }
   line[len++] = '\n';
+  if (write_line) {
+    write_line(write_arg, line, len);
+    return;
+  }
   ssize_t ignored = write(STDERR_FILENO, line, len);
   (void)ignored;
 }

@@ -3,27 +3,61 @@
 #include "cli/command.h"
 #include "cli/listen_options.h"
 #include "payload/payload.h"
+#include "receiver/printer.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { SIGNALS = 2 };
+enum { SIGNALS = 2, LAST_LINES_MS = 2000 };
 
 typedef struct listening {
   listen_options options;
   uv_loop_t loop;
   uv_signal_t signals[SIGNALS];
   xh_receiver *receiver;
+  xh_printer *out, *err; /* the same one when both streams go to the same place, so that lines stay in order */
   bool stopping;
 } listening;
 
 static void print(void *arg, xh_str line)
 {
   const listening *l = arg;
-  if (!l->options.quiet && fwrite(line.ptr, 1, line.len, stdout) == line.len)
-    fflush(stdout);
+  if (!l->options.quiet)
+    xh_printer_line(l->out, line);
+}
+
+static void print_log(void *arg, const char *line, size_t len)
+{
+  xh_printer_line(arg, (xh_str){line, len});
+}
+
+static bool same_place(int a, int b)
+{
+  struct stat one, other;
+  return fstat(a, &one) == 0 && fstat(b, &other) == 0 && one.st_dev == other.st_dev && one.st_ino == other.st_ino;
+}
+
+static int open_printers(listening *l)
+{
+  int rc = xh_printer_new(STDOUT_FILENO, l->options.receiver.style, &l->out);
+  if (rc == 0 && same_place(STDOUT_FILENO, STDERR_FILENO))
+    l->err = l->out;
+  else if (rc == 0)
+    rc = xh_printer_new(STDERR_FILENO, (xh_line_style){.json = false}, &l->err);
+  return rc;
+}
+
+/* A reader that has stopped gets a moment, and does not keep the program from ending. */
+static void close_printers(listening *l)
+{
+  xh_printer *err = l->err == l->out ? NULL : l->err;
+  if (!xh_printer_close(l->out, LAST_LINES_MS) && err)
+    xh_log(XH_LOG_WARN, "the last lines of standard output could not be written");
+  xh_log_to(NULL, NULL);
+  xh_printer_close(err, LAST_LINES_MS);
 }
 
 static void on_stopped(void *arg)
@@ -83,6 +117,8 @@ static int serve(listening *l)
   xh_receiver_options *r = &l->options.receiver;
   static const int numbers[SIGNALS] = {SIGTERM, SIGINT};
   allow_files(r->server.connection_max);
+  if (open_printers(l) != 0)
+    return xh_fail(&xh_cmd_listen, XH_EXIT_UNAVAILABLE, "out of memory");
   r->server.loop = &l->loop;
   r->arg = l;
   r->print = print;
@@ -96,6 +132,7 @@ static int serve(listening *l)
       return xh_fail(&xh_cmd_listen, XH_EXIT_UNAVAILABLE, "signals can't be caught");
   }
   say_start(l);
+  xh_log_to(print_log, l->err);
   uv_run(&l->loop, UV_RUN_DEFAULT);
   return XH_EXIT_OK;
 }
@@ -116,6 +153,7 @@ static int run(int argc, char **argv)
     status = serve(l);
     uv_run(&l->loop, UV_RUN_NOWAIT);
     uv_loop_close(&l->loop);
+    close_printers(l);
   }
   listen_options_done(&l->options);
   free(l);

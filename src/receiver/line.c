@@ -214,3 +214,17 @@ void xh_line_outcome(xh_line_style style, xh_str delivery, xh_str script, bool o
   paint(style, RESET, out);
   xh_buf_printf(out, " after %s\n", duration);
 }
+
+void xh_line_dropped(xh_line_style style, uint64_t count, int64_t now_ms, xh_buf *out)
+{
+  append_time(style, now_ms, out);
+  if (style.json) {
+    xh_buf_printf(out, ",\"droppedLines\":%llu}\n", (unsigned long long)count);
+    return;
+  }
+  paint(style, RED, out);
+  xh_buf_printf(out, "%llu %s missing here: they could not be written as fast as they came", (unsigned long long)count,
+                count == 1 ? "line is" : "lines are");
+  paint(style, RESET, out);
+  xh_buf_char(out, '\n');
+}

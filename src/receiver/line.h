@@ -32,6 +32,9 @@ void xh_line_output(xh_line_style style, xh_str delivery, xh_str script, xh_str 
 void xh_line_outcome(xh_line_style style, xh_str delivery, xh_str script, bool ok, xh_str words, int64_t duration_ms, int64_t now_ms,
                      xh_buf *out);
 
+/* `count` lines that are missing here, because they could not be written. */
+void xh_line_dropped(xh_line_style style, uint64_t count, int64_t now_ms, xh_buf *out);
+
 /* Appends JSON text without the white space between its values, cut after `cap_bytes` with "…". Text for people: control characters
  * of strings become '?'. */
 void xh_line_compact(xh_str json, size_t cap_bytes, xh_buf *out);

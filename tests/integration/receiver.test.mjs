@@ -242,6 +242,28 @@ test('body cap: announced, chunked, and of a client that sends before it reads',
   await until('one run', () => notes() === fits)
 })
 
+test('a reader of the log that stops holds nothing up, and is told how many lines it missed', async t => {
+  const r = await listen(t, ['--no-scripts'], { wrap: ['sh', '-c', 'exec "$0" "$@" 2>&1'] }) // both streams to the one that stops
+  const { proc, stdout } = r.process
+  const N = 500
+  const body = { ...event('vm.start'), params: { pad: 'x'.repeat(30_000) } } // in all more than what may wait
+  const posted = async () => {
+    proc.stdout.pause()
+    for (let i = 0; i < N; i++) assert.equal((await r.post(body)).status, 200)
+  }
+  await posted()
+  proc.stdout.resume()
+  const missed = await r.process.waitUntil('how many are missing', () => stdout.find(line => line.includes('"droppedLines"')))
+  const shown = stdout.filter(line => line.includes('"vm.start"')).length
+  assert.equal(shown + JSON.parse(missed).droppedLines, N)
+  await r.post({ ...body, method: 'vm.stop' })
+  await r.process.waitUntil('the next line', () => stdout.at(-1).includes('"vm.stop"'))
+  await posted()
+  const ended = new Promise(resolve => proc.once('exit', resolve))
+  proc.kill('SIGTERM')
+  assert.equal(await ended, 0, 'the stop does not wait for the reader')
+})
+
 test('IPv6', async t => {
   const r = await listen(t, ['--no-scripts', '--bind', '::1'])
   assert.match(r.url, /^http:\/\/\[::1\]:\d+\/$/)
