@@ -7,16 +7,17 @@
 #include <openssl/rand.h>
 #include <stdlib.h>
 
+/* What is known of one id since `at_ms`. In the map by its hash, and in a list by age. */
 typedef struct entry {
+  struct entry *older, *newer;
   int64_t hash;
   int64_t at_ms;
+  xh_seen_state state;
 } entry;
 
-/* The map gives each hash its state; the ring holds the hashes by age, and those taken back until their turn comes. */
 struct xh_seen {
-  xh_map states;
-  entry *ring;
-  size_t room, first, count;
+  xh_map entries;
+  entry *oldest, *newest;
   unsigned char key[32];
 };
 
@@ -25,7 +26,7 @@ int xh_seen_new(xh_seen **ret_seen)
   xh_seen *seen = calloc(1, sizeof *seen);
   if (!seen)
     return XH_ENOMEM;
-  xh_map_init(&seen->states);
+  xh_map_init(&seen->entries);
   if (RAND_bytes(seen->key, sizeof seen->key) != 1) {
     free(seen);
     return XH_EIO;
@@ -38,8 +39,7 @@ void xh_seen_free(xh_seen *seen)
 {
   if (!seen)
     return;
-  xh_map_done(&seen->states, NULL);
-  free(seen->ring);
+  xh_map_done(&seen->entries, free);
   free(seen);
 }
 
@@ -56,41 +56,39 @@ static int hash_of(const xh_seen *seen, xh_str id, int64_t *ret_hash)
   return 0;
 }
 
-static void forget_first(xh_seen *seen)
+static void take_out(xh_seen *seen, entry *e)
 {
-  xh_map_remove_id(&seen->states, seen->ring[seen->first].hash);
-  seen->first = (seen->first + 1) % seen->room;
-  seen->count--;
+  *(e->older ? &e->older->newer : &seen->oldest) = e->newer;
+  *(e->newer ? &e->newer->older : &seen->newest) = e->older;
+}
+
+static void put_last(xh_seen *seen, entry *e)
+{
+  e->older = seen->newest;
+  e->newer = NULL;
+  *(seen->newest ? &seen->newest->newer : &seen->oldest) = e;
+  seen->newest = e;
+}
+
+static void forget(xh_seen *seen, entry *e)
+{
+  take_out(seen, e);
+  xh_map_remove_id(&seen->entries, e->hash);
+  free(e);
 }
 
 static void forget_old(xh_seen *seen, int64_t now_ms)
 {
-  while (seen->count > 0 && (seen->count >= XH_SEEN_MAX || seen->ring[seen->first].at_ms < now_ms - XH_SEEN_KEEP_MS))
-    forget_first(seen);
-}
-
-static int grow(xh_seen *seen)
-{
-  size_t room = seen->room ? seen->room * 2 : 256;
-  entry *ring = malloc(room * sizeof *ring);
-  if (!ring)
-    return XH_ENOMEM;
-  for (size_t i = 0; i < seen->count; i++)
-    ring[i] = seen->ring[(seen->first + i) % seen->room];
-  free(seen->ring);
-  seen->ring = ring;
-  seen->room = room;
-  seen->first = 0;
-  return 0;
+  while (seen->oldest && (seen->entries.count > XH_SEEN_MAX || seen->oldest->at_ms < now_ms - XH_SEEN_KEEP_MS))
+    forget(seen, seen->oldest);
 }
 
 xh_seen_state xh_seen_get(xh_seen *seen, xh_str id, int64_t now_ms)
 {
   int64_t hash;
   forget_old(seen, now_ms);
-  if (hash_of(seen, id, &hash) != 0)
-    return XH_SEEN_NEVER;
-  return (xh_seen_state)(uintptr_t)xh_map_get_id(&seen->states, hash);
+  const entry *e = hash_of(seen, id, &hash) == 0 ? xh_map_get_id(&seen->entries, hash) : NULL;
+  return e ? e->state : XH_SEEN_NEVER;
 }
 
 int xh_seen_set(xh_seen *seen, xh_str id, xh_seen_state state, int64_t now_ms)
@@ -98,18 +96,26 @@ int xh_seen_set(xh_seen *seen, xh_str id, xh_seen_state state, int64_t now_ms)
   int64_t hash;
   forget_old(seen, now_ms);
   int rc = hash_of(seen, id, &hash);
-  if (rc)
+  entry *e = rc ? NULL : xh_map_get_id(&seen->entries, hash);
+  if (rc || (state == XH_SEEN_NEVER && !e))
     return rc;
-  bool known = xh_map_get_id(&seen->states, hash) != NULL;
-  if (state == XH_SEEN_NEVER) { /* its place in the ring stays; removing the hash then finds nothing, or a newer life of the id */
-    xh_map_remove_id(&seen->states, hash);
+  if (state == XH_SEEN_NEVER) {
+    forget(seen, e);
     return 0;
   }
-  if (!known && seen->count == seen->room)
-    rc = grow(seen);
-  if (rc == 0)
-    rc = xh_map_set_id(&seen->states, hash, (void *)(uintptr_t)state); /* the state itself, as the pointer's value */
-  if (rc == 0 && !known)
-    seen->ring[(seen->first + seen->count++) % seen->room] = (entry){.hash = hash, .at_ms = now_ms};
-  return rc;
+  if (e) {
+    take_out(seen, e);
+  } else {
+    e = malloc(sizeof *e);
+    if (!e || xh_map_set_id(&seen->entries, hash, e) != 0) {
+      free(e);
+      return XH_ENOMEM;
+    }
+    e->hash = hash;
+  }
+  e->state = state;
+  e->at_ms = now_ms; /* the age is that of the state: a sender comes again so long after its last attempt */
+  put_last(seen, e);
+  forget_old(seen, now_ms);
+  return 0;
 }

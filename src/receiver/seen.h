@@ -18,7 +18,7 @@ typedef enum xh_seen_state {
 } xh_seen_state;
 
 enum {
-  XH_SEEN_MAX = 1000000,                /* ids at most: about 100 MB */
+  XH_SEEN_MAX = 1000000,                /* ids at most: about 140 MB */
   XH_SEEN_KEEP_MS = 25 * 3600 * 1000    /* longer than the longest wait between two attempts of a sender */
 };
 
@@ -29,7 +29,7 @@ void xh_seen_free(xh_seen *seen); /* NULL allowed */
 
 xh_seen_state xh_seen_get(xh_seen *seen, xh_str id, int64_t now_ms);
 
-/* Remembers the id's state; XH_SEEN_NEVER forgets it. Forgets what is too old, and the oldest when there are too many. Returns 0 or
+/* Remembers the id's state from now on; XH_SEEN_NEVER forgets it. Forgets what is too old, and the oldest when there are too many. Returns 0 or
  * XH_ENOMEM. */
 int xh_seen_set(xh_seen *seen, xh_str id, xh_seen_state state, int64_t now_ms);
 

@@ -47,6 +47,27 @@ static void what_is_too_old_is_forgotten(void **state)
   xh_seen_free(seen);
 }
 
+static void the_age_is_that_of_the_last_state(void **state)
+{
+  (void)state;
+  const int64_t day_ms = 24 * 3600000LL;
+  const int64_t kept_ms = XH_SEEN_KEEP_MS;
+  xh_seen *seen;
+  assert_int_equal(xh_seen_new(&seen), 0);
+  assert_int_equal(xh_seen_set(seen, XH_STR("a"), XH_SEEN_RUNNING, NOW), 0);
+  assert_int_equal(xh_seen_set(seen, XH_STR("a"), XH_SEEN_NEVER, NOW), 0); /* it failed, and comes again a day later */
+  assert_int_equal(xh_seen_set(seen, XH_STR("b"), XH_SEEN_RUNNING, NOW), 0); /* its scripts take a day */
+  assert_int_equal(xh_seen_set(seen, XH_STR("c"), XH_SEEN_DONE, NOW), 0);
+  assert_int_equal(xh_seen_set(seen, XH_STR("a"), XH_SEEN_DONE, NOW + day_ms), 0);
+  assert_int_equal(xh_seen_set(seen, XH_STR("b"), XH_SEEN_DONE, NOW + day_ms), 0);
+  assert_int_equal(xh_seen_get(seen, XH_STR("a"), NOW + kept_ms + 1), XH_SEEN_DONE);
+  assert_int_equal(xh_seen_get(seen, XH_STR("c"), NOW + kept_ms + 1), XH_SEEN_NEVER);
+  assert_int_equal(xh_seen_get(seen, XH_STR("b"), NOW + day_ms + kept_ms), XH_SEEN_DONE);
+  assert_int_equal(xh_seen_get(seen, XH_STR("a"), NOW + day_ms + kept_ms + 1), XH_SEEN_NEVER);
+  assert_int_equal(xh_seen_get(seen, XH_STR("b"), NOW + day_ms + kept_ms + 1), XH_SEEN_NEVER);
+  xh_seen_free(seen);
+}
+
 static void of_too_many_the_oldest_go(void **state)
 {
   (void)state;
@@ -69,6 +90,7 @@ int main(void)
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(states_change_and_are_taken_back),
       cmocka_unit_test(what_is_too_old_is_forgotten),
+      cmocka_unit_test(the_age_is_that_of_the_last_state),
       cmocka_unit_test(of_too_many_the_oldest_go),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
