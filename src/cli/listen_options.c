@@ -208,6 +208,19 @@ static int folder(listen_options *o, int option, const char *path, const char **
   return XH_EXIT_OK;
 }
 
+static int add_pass_env(listen_options *o)
+{
+  xh_receiver_options *r = &o->receiver;
+  if (!*optarg || strchr(optarg, '='))
+    return wrong(OPT_PASS_ENV, "the name of a variable, without a value: its value is the receiver's own");
+  if (strncmp(optarg, "XO_", 3) == 0)
+    return wrong(OPT_PASS_ENV, "another name: variables XO_… tell a script what the event is");
+  if (r->pass_env_count == LISTEN_LIST_MAX)
+    return wrong(OPT_PASS_ENV, "given at most 64 times");
+  o->pass_env[r->pass_env_count++] = optarg;
+  return XH_EXIT_OK;
+}
+
 static int take_limits(listen_options *o, int option)
 {
   xh_server_options *server = &o->receiver.server;
@@ -307,9 +320,7 @@ static int take_rest(listen_options *o, int option)
     status = folder(o, option, optarg, &r->workdir);
     break;
   case OPT_PASS_ENV:
-    if (r->pass_env_count == LISTEN_LIST_MAX)
-      return wrong(option, "given at most 64 times");
-    o->pass_env[r->pass_env_count++] = optarg;
+    status = add_pass_env(o);
     break;
   case OPT_FORWARD:
     if (r->forward_count == XH_FORWARDS_MAX)

@@ -77,6 +77,29 @@ static void add_event(builder *b, const xh_event *event)
   add_member(b, "XO_ERROR_MESSAGE", event->error, XH_STR("message"));
 }
 
+static bool is_passed(const char *name, const char *const *pass, size_t count)
+{
+  for (size_t i = 0; i < count; i++)
+    if (strcmp(pass[i], name) == 0 && getenv(name))
+      return true;
+  return false;
+}
+
+/* What every script has; a variable that is passed takes the place of ours. */
+static void add_world(builder *b, const char *const *pass, size_t count)
+{
+  const char *home = getenv("HOME");
+  const struct {
+    const char *name, *value;
+  } ours[] = {{"PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}, {"HOME", home ? home : "/"}, {"LANG", "C.UTF-8"}};
+  for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
+    if (!is_passed(ours[i].name, pass, count))
+      add(b, ours[i].name, xh_str_z(ours[i].value));
+  for (size_t i = 0; i < count; i++)
+    if (is_passed(pass[i], pass, count) && !is_passed(pass[i], pass, i))
+      add(b, pass[i], xh_str_z(getenv(pass[i])));
+}
+
 static int finish(builder *b, char ***ret_env)
 {
   int rc = xh_buf_error(&b->text);
@@ -100,19 +123,11 @@ int xh_environment_build(const xh_event *event, const xh_job *job, const char *c
 {
   builder b = {.count = 0};
   xh_buf_init(&b.text, (size_t)VARIABLES_MAX * (XH_ENV_VALUE_BYTES_MAX + 256));
-  const char *home = getenv("HOME");
-  add(&b, "PATH", XH_STR("/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"));
-  add(&b, "HOME", xh_str_z(home ? home : "/"));
-  add(&b, "LANG", XH_STR("C.UTF-8"));
+  add_world(&b, pass, count);
   add_event(&b, event);
   add(&b, "XO_DELIVERY_ID", xh_str_z(job->delivery ? job->delivery : ""));
   char digits[16];
   snprintf(digits, sizeof digits, "%d", job->attempt);
   add(&b, "XO_ATTEMPT", xh_str_z(digits));
-  for (size_t i = 0; i < count; i++) {
-    const char *value = getenv(pass[i]);
-    if (value)
-      add(&b, pass[i], xh_str_z(value));
-  }
   return finish(&b, ret_env);
 }

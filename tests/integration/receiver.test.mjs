@@ -280,6 +280,9 @@ test('wrong use is named', async t => {
     [['--tolerance', 'long'], /must be a duration/],
     [['extra'], /unexpected argument: extra/],
     [['--previous-secret', 'x'], /needs --secret/],
+    [['--pass-env', ''], /must be the name of a variable/],
+    [['--pass-env', 'A=B'], /--pass-env A=B: must be the name of a variable, without a value/],
+    [['--pass-env', 'XO_METHOD'], /--pass-env XO_METHOD: must be another name/],
   ]) {
     const { status, stderr } = await run(['listen', '--port', '0', ...args], { cwd: tempFolder(t), limitMs: 3000 })
     assert.ok(status === 2 || status === 3, `${args}: ${status}`)

@@ -83,6 +83,33 @@ static void only_named_variables_of_ours_are_passed(void **state)
   free(env);
 }
 
+static size_t times(char *const *env, const char *name)
+{
+  size_t count = 0, length = strlen(name);
+  for (; *env; env++)
+    count += strncmp(*env, name, length) == 0 && (*env)[length] == '=';
+  return count;
+}
+
+static void a_passed_variable_replaces_ours(void **state)
+{
+  (void)state;
+  static const char *const pass[] = {"PATH", "LANG", "XH_TEST_TWICE", "XH_TEST_TWICE"};
+  char *path = strdup(getenv("PATH"));
+  setenv("PATH", "/mine", 1);
+  unsetenv("LANG");
+  setenv("XH_TEST_TWICE", "x", 1);
+  char **env = build("{\"type\":\"pre\",\"method\":\"m\"}", pass, 4);
+  setenv("PATH", path, 1);
+  assert_string_equal(get(env, "PATH"), "/mine");
+  assert_int_equal(times(env, "PATH"), 1);
+  assert_string_equal(get(env, "LANG"), "C.UTF-8"); /* there was none to pass */
+  assert_int_equal(times(env, "LANG"), 1);
+  assert_int_equal(times(env, "XH_TEST_TWICE"), 1);
+  free(env);
+  free(path);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -90,6 +117,7 @@ int main(void)
       cmocka_unit_test(strings_are_decoded_and_other_values_are_json),
       cmocka_unit_test(long_values_are_cut_between_characters),
       cmocka_unit_test(only_named_variables_of_ours_are_passed),
+      cmocka_unit_test(a_passed_variable_replaces_ours),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
