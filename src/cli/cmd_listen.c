@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { SIGNALS = 2, LAST_LINES_MS = 2000 };
+enum { SIGNALS = 3, LAST_LINES_MS = 2000 };
 
 typedef struct listening {
   listen_options options;
@@ -71,10 +71,31 @@ static void on_signal(uv_signal_t *handle, int number)
 {
   listening *l = handle->data;
   bool again = l->stopping;
+  if (again && number == SIGHUP) /* of a terminal that closes, the shell and the system tell one after the other */
+    return;
   l->stopping = true;
-  xh_log(XH_LOG_INFO, "%s%s: stopping%s", number == SIGINT ? "interrupted" : "terminated", again ? " again" : "",
+  xh_log(XH_LOG_INFO, "%s%s: stopping%s", number == SIGINT ? "interrupted" : number == SIGHUP ? "hung up" : "terminated", again ? " again" : "",
          again || l->options.end_scripts ? ", running scripts are ended" : ", running scripts come to their end");
   xh_receiver_stop(l->receiver, again || l->options.end_scripts);
+}
+
+/* nohup means that a closed terminal ends nothing. */
+static bool is_ignored(int number)
+{
+  struct sigaction action;
+  return number == SIGHUP && sigaction(number, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
+static int catch_signals(listening *l)
+{
+  static const int numbers[SIGNALS] = {SIGTERM, SIGINT, SIGHUP};
+  for (size_t i = 0; i < SIGNALS; i++) {
+    l->signals[i].data = l;
+    bool ignored = is_ignored(numbers[i]);
+    if (uv_signal_init(&l->loop, &l->signals[i]) != 0 || (!ignored && uv_signal_start(&l->signals[i], on_signal, numbers[i]) != 0))
+      return xh_fail(&xh_cmd_listen, XH_EXIT_UNAVAILABLE, "signals can't be caught");
+  }
+  return XH_EXIT_OK;
 }
 
 static void say_start(const listening *l)
@@ -115,7 +136,6 @@ static int serve(listening *l)
 {
   char why[256] = "";
   xh_receiver_options *r = &l->options.receiver;
-  static const int numbers[SIGNALS] = {SIGTERM, SIGINT};
   allow_files(r->server.connection_max);
   if (open_printers(l) != 0)
     return xh_fail(&xh_cmd_listen, XH_EXIT_UNAVAILABLE, "out of memory");
@@ -126,11 +146,9 @@ static int serve(listening *l)
   r->stopped = on_stopped;
   if (xh_receiver_new(r, &l->receiver, why, sizeof why) != 0)
     return xh_fail(&xh_cmd_listen, XH_EXIT_UNAVAILABLE, "%s", why);
-  for (size_t i = 0; i < SIGNALS; i++) {
-    l->signals[i].data = l;
-    if (uv_signal_init(&l->loop, &l->signals[i]) != 0 || uv_signal_start(&l->signals[i], on_signal, numbers[i]) != 0)
-      return xh_fail(&xh_cmd_listen, XH_EXIT_UNAVAILABLE, "signals can't be caught");
-  }
+  int status = catch_signals(l);
+  if (status)
+    return status;
   say_start(l);
   xh_log_to(print_log, l->err);
   uv_run(&l->loop, UV_RUN_DEFAULT);

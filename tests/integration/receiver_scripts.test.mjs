@@ -239,6 +239,24 @@ test('SIGTERM: what was taken is done and answered, new ones are not taken', asy
   assert.deepEqual(await ended, { code: 0, signal: null })
 })
 
+test('SIGHUP: a closed terminal stops it gently, also when told twice; nohup keeps it', async t => {
+  const scripts = scriptFolder(t, { 'default-post.sh': GATED })
+  const r = await listen(t, ['--scripts', scripts, '--wait'])
+  const g = gate(r)
+  const answer = r.post(event('vm.start'), { 'webhook-id': '0' })
+  await until('the script', () => g.begun().length === 1)
+  r.process.proc.kill('SIGHUP')
+  await r.process.waitFor(/hung up: stopping, running scripts come to their end/)
+  const ended = r.stop('SIGHUP')
+  g.go(0)
+  assert.equal((await answer).status, 200)
+  assert.deepEqual(await ended, { code: 0, signal: null })
+  const kept = await listen(t, ['--no-scripts'], { wrap: ['sh', '-c', 'trap "" HUP; exec "$0" "$@"'] })
+  kept.process.proc.kill('SIGHUP')
+  assert.equal((await kept.post(event('vm.start'))).status, 200)
+  assert.deepEqual(await kept.stop(), { code: 0, signal: null })
+})
+
 test('--end-scripts, or a second signal: running scripts are ended, their requests answered', async t => {
   for (const [args, signals] of [[['--end-scripts'], 1], [[], 2]]) {
     const r = await listen(t, ['--scripts', scriptFolder(t, { 'default-post.sh': GATED }), '--wait', '--jobs', '1', ...args])
