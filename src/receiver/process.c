@@ -29,7 +29,10 @@ struct xh_process {
   int open_handles;
   bool exited; /* but not reaped before the end, so that its number stays taken and names this group only */
   bool closed; /* its output */
+  bool last_look; /* at the output, before what holds it is ended */
   bool stopping, killed;
+  bool told; /* its end; what it left is being ended, and then it is reaped */
+  int64_t limit_at_ms; /* by the loop's clock; 0: none */
   bool timed_out;
   size_t written_bytes;
   xh_buf rest; /* of the last line */
@@ -99,20 +102,31 @@ static void emit_line(xh_process *process, xh_str text)
                      process->written_bytes > XH_OUTPUT_RUN_BYTES ? XH_STR("(more than 1 MiB of output: the rest is dropped)") : text);
 }
 
-static void end_if_done(xh_process *process)
+static void reap(xh_process *process)
 {
-  if (!process->exited || !process->closed)
-    return;
-  if (process->rest.len > 0)
-    emit_line(process, xh_buf_span(&process->rest));
   while (waitpid(process->pid, NULL, 0) < 0 && errno == EINTR)
     ;
+  uv_close((uv_handle_t *)&process->timer, free_process);
+}
+
+static void tell_end(xh_process *process)
+{
+  if (process->rest.len > 0)
+    emit_line(process, xh_buf_span(&process->rest));
   *process->link = process->next;
   if (process->next)
     process->next->link = process->link;
+  process->told = true;
   process->end.timed_out = process->timed_out;
   process->spec.ended(process->spec.arg, &process->end);
-  uv_close((uv_handle_t *)&process->timer, free_process);
+}
+
+static void end_if_done(xh_process *process)
+{
+  if (!process->exited || !process->closed || process->told)
+    return;
+  tell_end(process);
+  reap(process);
 }
 
 /* SIGKILL cannot be refused: whoever still holds the output has left the group, and is not waited for. */
@@ -122,6 +136,35 @@ static void close_output(xh_process *process)
     return;
   process->closed = true;
   uv_close((uv_handle_t *)&process->output, free_process);
+}
+
+static void on_kill(uv_timer_t *timer);
+
+/* The script has ended, and something in the background holds its output: that does not count as the script. It is ended, too; the outcome
+ * need not wait for it. */
+static void on_grace(uv_timer_t *timer)
+{
+  xh_process *process = timer->data;
+  if (!process->last_look) { /* the loop may have been late: what came meanwhile is read first */
+    process->last_look = true;
+    uv_timer_start(timer, on_grace, 1, 0);
+    return;
+  }
+  process->end.left = true;
+  close_output(process);
+  kill(-process->pid, SIGTERM);
+  tell_end(process);
+  uv_timer_start(timer, on_kill, XH_KILL_AFTER_MS, 0);
+}
+
+static void wait_for_output(xh_process *process)
+{
+  if (process->closed || process->stopping)
+    return;
+  int64_t grace_ms = XH_OUTPUT_GRACE_MS, now_ms = (int64_t)uv_now(process->reaper->loop);
+  if (process->limit_at_ms > 0 && process->limit_at_ms - now_ms < grace_ms)
+    grace_ms = process->limit_at_ms > now_ms ? process->limit_at_ms - now_ms : 0;
+  uv_timer_start(&process->timer, on_grace, (uint64_t)grace_ms, 0);
 }
 
 static void look_for_ended(uv_signal_t *handle, int signum)
@@ -138,6 +181,7 @@ static void look_for_ended(uv_signal_t *handle, int signum)
     process->end.signal = info.si_code == CLD_EXITED ? 0 : info.si_status;
     if (process->killed)
       close_output(process);
+    wait_for_output(process);
     end_if_done(process);
   }
 }
@@ -183,6 +227,10 @@ static void on_kill(uv_timer_t *timer)
   xh_process *process = timer->data;
   process->killed = true;
   kill(-process->pid, SIGKILL);
+  if (process->told) {
+    reap(process);
+    return;
+  }
   if (process->exited)
     close_output(process);
   end_if_done(process);
@@ -271,8 +319,10 @@ static void watch(xh_reaper *reaper, xh_process *process, int fd)
     close(fd);
   if (error || uv_read_start((uv_stream_t *)&process->output, on_alloc, on_output) != 0)
     close_output(process); /* it runs to its end, unheard */
-  if (process->spec.limit_ms > 0)
+  if (process->spec.limit_ms > 0) {
+    process->limit_at_ms = (int64_t)uv_now(reaper->loop) + process->spec.limit_ms;
     uv_timer_start(&process->timer, on_limit, (uint64_t)process->spec.limit_ms, 0);
+  }
   process->next = reaper->first;
   if (process->next)
     process->next->link = &process->next;

@@ -13,7 +13,8 @@
 enum {
   XH_OUTPUT_LINE_BYTES = 4096,        /* longer lines are cut into several */
   XH_OUTPUT_RUN_BYTES = 1024 * 1024,  /* of one run; what comes after it is read and dropped */
-  XH_KILL_AFTER_MS = 2000             /* between SIGTERM and SIGKILL */
+  XH_KILL_AFTER_MS = 2000,            /* between SIGTERM and SIGKILL */
+  XH_OUTPUT_GRACE_MS = 1000           /* for the output to be closed after the process has ended; at most what is left of the limit */
 };
 
 /* Watches SIGCHLD for all processes of a loop. Scripts get the default of every signal that is ignored when it is made. */
@@ -27,6 +28,7 @@ typedef struct xh_process_end {
   int exit_status; /* -1 when a signal ended it */
   int signal;
   bool timed_out;
+  bool left; /* it ended, and left something in its group that kept the output open: that is being ended */
 } xh_process_end;
 
 /* All is borrowed for the call of xh_process_start. */
@@ -43,8 +45,8 @@ typedef struct xh_process_spec {
 } xh_process_spec;
 
 /*
- * Starts it. Returns 0, then `ended` is called once, later: when the process has ended and all that holds its output has closed it, or the
- * group was killed. Otherwise a code, and `ret_errno` is the system's.
+ * Starts it. Returns 0, then `ended` is called once, later: when the process has ended and its output was closed or XH_OUTPUT_GRACE_MS have
+ * passed, or the group was killed. Otherwise a code, and `ret_errno` is the system's.
  */
 int xh_process_start(xh_reaper *reaper, const xh_process_spec *spec, xh_process **ret_process, int *ret_errno);
 

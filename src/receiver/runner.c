@@ -176,8 +176,6 @@ static void finish(run *r, xh_job_outcome *outcome)
 static void print_outcome(run *r, const xh_job_outcome *outcome)
 {
   xh_runner *runner = r->runner;
-  if (outcome->ok && !runner->options.verbose)
-    return;
   xh_buf_clear(&runner->line);
   xh_line_outcome(runner->options.style, xh_str_z(r->job->delivery), xh_str_z(outcome->script), outcome->ok, xh_str_z(outcome->words),
                   xh_mono_ms() - r->script_began_ms, xh_wall_ms(), &runner->line);
@@ -216,13 +214,14 @@ static void on_line(void *arg, xh_str text)
 static void end_words(const xh_process_end *end, int64_t limit_ms, char *out, size_t size)
 {
   char limit[64];
+  const char *left = end->left ? "; what it left in the background was ended, because it kept the output open" : "";
   xh_duration_text(limit_ms, limit, sizeof limit);
   if (end->timed_out)
     snprintf(out, size, "ended: longer than %s (--script-timeout)", limit);
   else if (end->exit_status >= 0)
-    snprintf(out, size, "exit status %d", end->exit_status);
+    snprintf(out, size, "exit status %d%s", end->exit_status, left);
   else
-    snprintf(out, size, "ended by signal %d (%s)", end->signal, strsignal(end->signal));
+    snprintf(out, size, "ended by signal %d (%s)%s", end->signal, strsignal(end->signal), left);
 }
 
 static void on_ended(void *arg, const xh_process_end *end)
@@ -232,7 +231,8 @@ static void on_ended(void *arg, const xh_process_end *end)
   xh_job_outcome outcome = {.ok = end->exit_status == 0 && !end->timed_out, .timed_out = end->timed_out};
   snprintf(outcome.script, sizeof outcome.script, "%s", r->scripts.names[r->at]);
   end_words(end, r->runner->options.limit_ms, outcome.words, sizeof outcome.words);
-  print_outcome(r, &outcome);
+  if (!outcome.ok || end->left || r->runner->options.verbose)
+    print_outcome(r, &outcome);
   if (outcome.ok && ++r->at < r->scripts.count && !r->runner->ending)
     next_script(r);
   else if (outcome.ok && r->at < r->scripts.count)

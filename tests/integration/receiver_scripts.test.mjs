@@ -152,6 +152,37 @@ test('the time limit ends the whole process group, also one that ignores SIGTERM
   }
 })
 
+test('what a script leaves in the background: it does not count as the script, and is ended when it holds the output', async t => {
+  const scripts = scriptFolder(t, {
+    'holding-post.sh': '#!/bin/sh\nsleep 1000 &\necho $! >holding\necho said\nexit ${XO_DURATION}\n',
+    'deaf-post.sh': '#!/bin/sh\nsh -c \'trap "" TERM; touch deaf-ready; while :; do sleep 1; done\' &\necho $! >deaf\nuntil [ -e deaf-ready ]; do sleep 0.01; done\n',
+    'quiet-post.sh': '#!/bin/sh\nsleep 1000 >/dev/null 2>&1 &\necho $! >quiet\n',
+    'gone-post.sh': '#!/bin/sh\nsetsid sleep 1000 &\necho $! >gone\n',
+    'last-post.sh': '#!/bin/sh\n(sleep 0.05; echo the last word) &\n',
+  })
+  const r = await listen(t, ['--scripts', scripts, '--wait', '--jobs', '1', '--script-timeout', '1h'])
+  const pid = name => Number(readFileSync(join(r.cwd, name), 'utf8'))
+  const asked = async (method, duration = 0) => r.post({ ...event(method), duration }, { 'webhook-id': `${method}${duration}` })
+  assert.equal((await asked('holding')).status, 200)
+  await until('its end', () => !alive(pid('holding')))
+  await r.line('why', line => line.delivery === 'holding0' && line.ok && /exit status 0; what it left in the background was ended/.test(line.outcome))
+  const failed = await asked('holding', 3)
+  assert.equal(failed.status, 500)
+  assert.match(failed.json.error, /exit status 3; what it left/)
+  assert.deepEqual(failed.json.output, ['said'])
+  assert.equal((await asked('deaf')).status, 200)
+  await until('its end, by SIGKILL', () => !alive(pid('deaf')))
+  assert.equal((await asked('quiet')).status, 200)
+  assert.ok(alive(pid('quiet')), 'it had let go of the output')
+  process.kill(pid('quiet'))
+  assert.equal((await asked('gone')).status, 200)
+  assert.ok(alive(pid('gone')), 'it had left the group')
+  process.kill(pid('gone'))
+  assert.equal((await asked('last')).status, 200)
+  await r.line('what came within the grace', line => line.output === 'the last word')
+  assert.deepEqual(await r.stop(), { code: 0, signal: null }, r.process.stderr.join('\n'))
+})
+
 // Scripts that say when they begin and wait for a file to go on.
 const GATED = '#!/bin/sh\nid=$(echo "$XO_DELIVERY_ID")\ntouch "begun-$id"\nuntil [ -e "go-$id" ] || ! [ -e "$PWD" ]; do sleep 0.01; done\ntouch "ended-$id"\n'
 const gate = r => ({
