@@ -107,7 +107,9 @@ static void say_start(const listening *l)
          v6 ? "]" : "", xh_receiver_port(l->receiver), (int)r->server.gate.path.len, r->server.gate.path.ptr ? r->server.gate.path.ptr : "");
   if (r->server.gate.secret_count == 0)
     xh_log(XH_LOG_WARN, "requests are not verified: anybody who reaches this address can send them; give --secret-file");
-  if (r->scripts)
+  if (r->scripts && r->scripts_optional && access(r->scripts, F_OK) != 0)
+    xh_log(XH_LOG_INFO, "no scripts are run as long as there is no folder %s", r->scripts);
+  else if (r->scripts)
     xh_log(XH_LOG_INFO, "scripts in %s", r->scripts);
   else
     xh_log(XH_LOG_INFO, "no scripts are run");

@@ -195,17 +195,23 @@ static int add_token(listen_options *o, int option, const char *token)
   return XH_EXIT_OK;
 }
 
-/* Absolute, because scripts may run in another folder. */
+/* Absolute, because scripts may run in another folder, and not resolved: a symbolic link may be changed while we run. */
+static char *absolute(listen_options *o, const char *path)
+{
+  char *whole = NULL, *here = *path == '/' ? NULL : getcwd(NULL, 0);
+  if (*path != '/' && (!here || asprintf(&whole, "%s/%s", here, path) < 0))
+    whole = NULL;
+  free(here);
+  return own(o, *path == '/' ? strdup(path) : whole);
+}
+
 static int folder(listen_options *o, int option, const char *path, const char **ret_path)
 {
   struct stat st;
-  char *whole = realpath(path, NULL);
-  if (!whole || stat(whole, &st) != 0 || !S_ISDIR(st.st_mode)) {
-    free(whole);
+  if (stat(path, &st) != 0 || !S_ISDIR(st.st_mode))
     return xh_fail(&xh_cmd_listen, XH_EXIT_USAGE, "--%s %s: there is no such folder", name_of(option), path);
-  }
-  *ret_path = own(o, whole);
-  return XH_EXIT_OK;
+  *ret_path = absolute(o, path);
+  return *ret_path ? XH_EXIT_OK : xh_fail(&xh_cmd_listen, XH_EXIT_UNAVAILABLE, "out of memory");
 }
 
 static int add_pass_env(listen_options *o)
@@ -374,10 +380,14 @@ static int finish(listen_options *o)
   r->server.gate.secret_count = o->secrets[0].len == 0 ? 0 : o->secrets[1].len > 0 ? 2 : 1;
   r->pass_env = o->pass_env;
   r->forwards = o->forwards;
-  if (r->scripts && !*r->scripts)
+  if (r->scripts && !*r->scripts) {
     r->scripts = NULL;
-  else if (!r->scripts && access("hook-scripts", F_OK) == 0)
-    return folder(o, OPT_SCRIPTS, "hook-scripts", &r->scripts);
+  } else if (!r->scripts) { /* it may be made later */
+    r->scripts_optional = true;
+    r->scripts = absolute(o, "hook-scripts");
+    if (!r->scripts)
+      return xh_fail(&xh_cmd_listen, XH_EXIT_UNAVAILABLE, "out of memory");
+  }
   return XH_EXIT_OK;
 }
 
@@ -434,7 +444,7 @@ const char LISTEN_HELP[] =
     "      --tolerance TIME       how old a signature may be (5m)\n"
     "      --token-file FILE, --token TEXT   bearer token\n"
     "Scripts:\n"
-    "  -s, --scripts DIR          (./hook-scripts when it is there); --no-scripts runs none\n"
+    "  -s, --scripts DIR          (./hook-scripts, while it is there); --no-scripts runs none\n"
     "      --workdir DIR          where they run\n"
     "      --pass-env NAME        a variable of ours that they get; repeat\n"
     "      --jobs N               how many run at once (4)\n"

@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 enum { HEADERS_CAP_BYTES = 64 * 1024 };
 
@@ -35,6 +36,12 @@ static xh_job *make_job(xh_receiver *receiver, const xh_message *message, const 
   return job;
 }
 
+/* Looked at anew for each event: the folder may be made while we run. */
+static bool has_scripts(const xh_receiver_options *options)
+{
+  return options->scripts && (!options->scripts_optional || access(options->scripts, F_OK) == 0);
+}
+
 /* One job for the scripts and one for each URL. */
 static int make_jobs(xh_receiver *receiver, xh_request *request, const xh_message *message, const char *delivery, xh_job_list *list)
 {
@@ -44,7 +51,7 @@ static int make_jobs(xh_receiver *receiver, xh_request *request, const xh_messag
   xh_buf_init(&headers, HEADERS_CAP_BYTES);
   if (options->forward_count > 0)
     xh_request_headers(request, options->server.gate.token.ptr == NULL, &headers);
-  bool scripts = options->scripts && message->kind == XH_MESSAGE_EVENT;
+  bool scripts = message->kind == XH_MESSAGE_EVENT && has_scripts(options);
   for (size_t i = scripts ? 0 : 1; i < options->forward_count + 1 && rc == 0; i++) {
     xh_job *job = make_job(receiver, message, delivery, i ? options->forwards[i - 1] : NULL, xh_buf_span(&headers), xh_request_body(request));
     if (!job) {

@@ -18,6 +18,7 @@ typedef struct xh_receiver xh_receiver;
 typedef struct xh_receiver_options {
   xh_server_options server; /* its callbacks and held_bytes are set by the receiver */
   const char *scripts;      /* absolute path; NULL: none are run */
+  bool scripts_optional;    /* while there is no such folder, events have no scripts; else they fail */
   const char *workdir;      /* NULL: ours */
   const char *const *pass_env;
   size_t pass_env_count;

@@ -142,8 +142,11 @@ int xh_scripts_find(const char *folder, xh_str method, xh_event_type type, xh_sc
   if (method.len == 0 || method.len > XH_METHOD_BYTES_MAX || memchr(method.ptr, '/', method.len) || memchr(method.ptr, 0, method.len))
     return XH_EINVAL;
   int dir = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
-  if (dir < 0)
-    return xh_err_from_errno(errno);
+  if (dir < 0) {
+    int rc = xh_err_from_errno(errno);
+    snprintf(ret_scripts->fault, sizeof ret_scripts->fault, "the folder of scripts %.160s can't be opened: %s", folder, strerror(errno));
+    return rc;
+  }
   char base[NAME_ROOM];
   snprintf(base, sizeof base, "%.*s-%s", (int)method.len, method.ptr, xh_event_type_name(type));
   int rc = find_base(dir, base, ret_scripts);

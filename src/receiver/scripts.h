@@ -10,7 +10,7 @@
 typedef struct xh_scripts {
   char **names; /* relative to the folder: "vm.start-post.sh", "vm.start-post.d/01-dhcp"; in the order to run */
   size_t count;
-  char fault[256]; /* with XH_EDENIED */
+  char fault[256]; /* with XH_EDENIED and XH_ENOENT: what is wrong */
 } xh_scripts;
 
 void xh_scripts_done(xh_scripts *scripts);

@@ -1,6 +1,6 @@
 // xo-hooks listen: which scripts run, with what, for how long, how many at once; --wait; --forward; the stop.
 import assert from 'node:assert/strict'
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -44,6 +44,28 @@ test('the order of the look-up', async t => {
   assert.deepEqual(await ran('$HOME'), [200, 'default-post.sh'], 'no shell sees the name')
   writeScripts(scripts, { 'vm.reset-post': SAY })
   assert.deepEqual(await ran('vm.reset'), [200, 'vm.reset-post'], 'a new script counts at once')
+})
+
+test('folders of scripts are looked for each time anew', async t => {
+  const r = await listen(t, ['--wait', '--verbose'])
+  await r.process.waitFor(/no scripts are run as long as there is no folder .*\/hook-scripts/)
+  assert.deepEqual((await r.post(event('vm.start'), { 'webhook-id': '1' })).json, { ok: true, delivery: '1' })
+  writeScripts(join(r.cwd, 'hook-scripts'), { 'vm.start-post.sh': SAY })
+  assert.equal((await r.post(event('vm.start'))).status, 200)
+  await r.line('the new script', line => line.script === 'vm.start-post.sh' && line.ok)
+  const [old, current] = [scriptFolder(t, { 'vm.start-post.one': SAY }), scriptFolder(t, { 'vm.start-post.two': SAY })]
+  const link = join(tempFolder(t), 'link')
+  symlinkSync(old, link)
+  const named = await listen(t, ['--wait', '--verbose', '--scripts', link])
+  assert.equal((await named.post(event('vm.start'))).status, 200)
+  await named.line('the old one', line => line.script === 'vm.start-post.one')
+  rmSync(link)
+  const { status, json } = await named.post(event('vm.start'))
+  assert.equal(status, 500)
+  assert.match(json.error, /the folder of scripts .*\/link can't be opened: No such file/)
+  symlinkSync(current, link)
+  assert.equal((await named.post(event('vm.start'))).status, 200)
+  await named.line('the new one', line => line.script === 'vm.start-post.two')
 })
 
 test('event on standard input, XO_ variables, a clean environment, the working folder', async t => {

@@ -107,6 +107,7 @@ static void a_method_is_never_a_path(void **state)
   finds("..", XH_PRE, 0, "");
   finds("../x", XH_PRE, XH_EINVAL, "");
   assert_int_equal(xh_scripts_find("/nonexistent-folder", XH_STR("a"), XH_PRE, &scripts), XH_ENOENT);
+  assert_string_equal(scripts.fault, "the folder of scripts /nonexistent-folder can't be opened: No such file or directory");
   xh_scripts_done(&scripts);
 }
 
