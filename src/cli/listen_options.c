@@ -214,6 +214,16 @@ static int folder(listen_options *o, int option, const char *path, const char **
   return *ret_path ? XH_EXIT_OK : xh_fail(&xh_cmd_listen, XH_EXIT_UNAVAILABLE, "out of memory");
 }
 
+/* It is made when it is not there. */
+static int spool_folder(listen_options *o)
+{
+  struct stat st;
+  if (stat(optarg, &st) == 0 && !S_ISDIR(st.st_mode))
+    return wrong(OPT_SPOOL, "a folder, which this is not");
+  o->receiver.spool = optarg;
+  return XH_EXIT_OK;
+}
+
 static int add_pass_env(listen_options *o)
 {
   xh_receiver_options *r = &o->receiver;
@@ -336,7 +346,7 @@ static int take_rest(listen_options *o, int option)
     o->forwards[r->forward_count++] = optarg;
     break;
   case OPT_SPOOL:
-    r->spool = optarg;
+    status = spool_folder(o);
     break;
   case OPT_CA_FILE:
     r->ca_file = optarg;

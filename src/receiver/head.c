@@ -117,6 +117,14 @@ static bool printable(xh_str text)
   return text.len > 0;
 }
 
+static bool is_whole_number(xh_str text)
+{
+  for (size_t i = 0; i < text.len; i++)
+    if (text.ptr[i] < '0' || text.ptr[i] > '9')
+      return false;
+  return text.len > 0 && text.len <= 15;
+}
+
 static xh_verdict judge_signature_headers(const xh_gate *gate, const xh_head *head)
 {
   if (head->id.ptr && (head->id.len > XH_DELIVERY_ID_MAX || !printable(head->id)))
@@ -126,6 +134,8 @@ static xh_verdict judge_signature_headers(const xh_gate *gate, const xh_head *he
   const char *missing = !head->id.ptr ? "webhook-id" : !head->timestamp.ptr ? "webhook-timestamp" : !head->signature.ptr ? "webhook-signature" : NULL;
   if (missing)
     return refuse(401, "the request is not signed: header %s is missing; give the hook the receiver's secret", missing);
+  if (!is_whole_number(head->timestamp))
+    return refuse(401, "webhook-timestamp must be a whole number: seconds since 1970");
   return GO_ON;
 }
 

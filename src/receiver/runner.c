@@ -8,7 +8,6 @@
 #include "receiver/process.h"
 #include "receiver/scripts.h"
 
-#include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
 
@@ -260,9 +259,9 @@ static void next_script(run *r)
   r->script_began_ms = xh_mono_ms();
   if (xh_process_start(r->runner->reaper, &spec, &r->process, &error) == 0)
     return;
-  char words[160];
-  snprintf(words, sizeof words, "could not be started: %s%s", strerror(error),
-           error == ENOEXEC ? " (its first line must name an interpreter: #!/bin/sh)" : "");
+  char words[200] = "could not be started: ";
+  size_t length = strlen(words);
+  xh_scripts_explain(path, options->workdir, error, words + length, sizeof words - length);
   fail(r, words);
 }
 

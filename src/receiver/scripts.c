@@ -157,3 +157,43 @@ int xh_scripts_find(const char *folder, xh_str method, xh_event_type type, xh_sc
   close(dir);
   return rc;
 }
+
+/* The first line without its end, as far as the system looks at it; empty when it names no interpreter. */
+static void read_first_line(const char *path, char *out, size_t size)
+{
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  ssize_t got = fd < 0 ? 0 : read(fd, out, size - 1);
+  if (fd >= 0)
+    close(fd);
+  out[got > 0 ? got : 0] = '\0';
+  out[strncmp(out, "#!", 2) == 0 ? strcspn(out, "\n") : 0] = '\0';
+}
+
+void xh_scripts_explain(const char *path, const char *workdir, int error, char *out, size_t size)
+{
+  char line[256];
+  struct stat info;
+  if (error == ENOEXEC) {
+    snprintf(out, size, "%s (its first line must name an interpreter: #!/bin/sh)", strerror(error));
+    return;
+  }
+  if (workdir && stat(workdir, &info) == 0 && !S_ISDIR(info.st_mode))
+    errno = ENOTDIR;
+  else if (!workdir || access(workdir, X_OK) == 0)
+    errno = 0;
+  if (errno) {
+    snprintf(out, size, "the working folder %.100s: %s", workdir, strerror(errno));
+    return;
+  }
+  read_first_line(path, line, sizeof line);
+  if (*line && line[strlen(line) - 1] == '\r') {
+    snprintf(out, size, "its first line ends with a carriage return, as Windows writes it; save it with the line ends of Unix");
+    return;
+  }
+  char *interpreter = *line ? line + 2 + strspn(line + 2, " \t") : line;
+  interpreter[strcspn(interpreter, " \t")] = '\0';
+  if (*interpreter && access(interpreter, X_OK) != 0)
+    snprintf(out, size, "the interpreter that its first line names, %.80s: %s", interpreter, strerror(errno));
+  else
+    snprintf(out, size, "%s", strerror(error));
+}

@@ -25,4 +25,10 @@ void xh_scripts_done(xh_scripts *scripts);
  */
 int xh_scripts_find(const char *folder, xh_str method, xh_event_type type, xh_scripts *ret_scripts);
 
+/*
+ * Writes why the script at `path`, which was found, could not be started in `workdir` (NULL: ours): what `error` (of errno) means here. Reads the
+ * script's first line.
+ */
+void xh_scripts_explain(const char *path, const char *workdir, int error, char *out, size_t size);
+
 #endif

@@ -1,6 +1,6 @@
 // xo-hooks listen: which scripts run, with what, for how long, how many at once; --wait; --forward; the stop.
 import assert from 'node:assert/strict'
-import { existsSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -112,7 +112,8 @@ test('output goes to the log with the delivery; --wait answers 200, or 5xx with 
     'bad-post.sh': '#!/bin/sh\nseq 1 5000\necho the last line\nexit 3\n',
     'killed-post.sh': '#!/bin/sh\nkill -9 $$\n',
     'text-post.sh': 'echo no interpreter\n',
-    'missing-post.sh': '#!/nonexistent/interpreter\n',
+    'missing-post.sh': '#!/nonexistent/interpreter -x\n',
+    'windows-post.sh': '#!/bin/sh\r\necho x\r\n',
     'long-post.sh': '#!/bin/sh\nprintf "%05000d\\n" 7\nprintf "\\033[31m\\377\\n"\n',
     'flood-post.sh': '#!/bin/sh\nyes 0123456789 | head -c 3000000\n',
   })
@@ -130,7 +131,8 @@ test('output goes to the log with the delivery; --wait answers 200, or 5xx with 
   await output('msg_bad', 5001)
   assert.match((await answer('killed')).json.error, /ended by signal 9/)
   assert.match((await answer('text')).json.error, /could not be started: .*its first line must name an interpreter/)
-  assert.match((await answer('missing')).json.error, /could not be started/)
+  assert.match((await answer('missing')).json.error, /could not be started: the interpreter that its first line names, \/nonexistent\/interpreter: No such file/)
+  assert.match((await answer('windows')).json.error, /could not be started: its first line ends with a carriage return/)
   assert.equal((await answer('none')).status, 200, 'no script: nothing failed')
   assert.equal((await answer('long')).status, 200)
   assert.deepEqual((await output('msg_long', 3)).map(line => line.output.length).slice(0, 2), [4096, 904])
@@ -139,6 +141,17 @@ test('output goes to the log with the delivery; --wait answers 200, or 5xx with 
   const again = await answer('bad')
   assert.equal(again.status, 500, 'what failed runs again when it is sent again')
   assert.equal((await answer('good')).json.again, true)
+})
+
+test('a working folder that goes is named', async t => {
+  const workdir = join(tempFolder(t), 'work')
+  mkdirSync(workdir)
+  const r = await listen(t, ['--scripts', scriptFolder(t, { 'default-post.sh': SAY }), '--workdir', workdir, '--wait'])
+  assert.equal((await r.post(event('vm.start'))).status, 200)
+  rmSync(workdir, { recursive: true })
+  const { status, json } = await r.post(event('vm.start'))
+  assert.equal(status, 500)
+  assert.match(json.error, /could not be started: the working folder .*\/work: No such file/)
 })
 
 test('waitForResponse hooks get the outcome through --wait', async t => {
