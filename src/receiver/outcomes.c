@@ -15,6 +15,11 @@ void receiver_print(xh_receiver *receiver)
   xh_buf_clear(&receiver->line);
 }
 
+xh_seen_state receiver_seen_state(int job_state)
+{
+  return job_state < 0 ? XH_SEEN_DONE : job_state == 0 ? XH_SEEN_RUNNING : XH_SEEN_FAILED;
+}
+
 void receiver_remember(xh_receiver *receiver, const pending *p, xh_seen_state state)
 {
   if (p->identified)
@@ -33,6 +38,7 @@ pending *pending_new(xh_receiver *receiver, xh_request *request, const char *del
     return NULL;
   }
   p->identified = xh_request_head(request)->id.ptr != NULL;
+  p->state = XH_SEEN_DONE;
   xh_buf_init(&p->tail, 8192);
   p->next = receiver->pendings;
   p->link = &receiver->pendings;
@@ -93,6 +99,8 @@ static void answer_failed(const pending *p)
 /* One of the request's jobs has ended; with the last one it is answered. */
 static void pending_outcome(xh_receiver *receiver, pending *p, const xh_job_outcome *outcome, xh_seen_state state_when_failed)
 {
+  if (!outcome->ok && p->state != XH_SEEN_RUNNING)
+    p->state = state_when_failed;
   if (!outcome->ok && !p->failed) {
     p->failed = true;
     p->worst = *outcome;
@@ -101,7 +109,7 @@ static void pending_outcome(xh_receiver *receiver, pending *p, const xh_job_outc
   if (--p->jobs > 0)
     return;
   p->kept = receiver->spool && p->failed;
-  receiver_remember(receiver, p, p->failed ? state_when_failed : XH_SEEN_DONE);
+  receiver_remember(receiver, p, p->state);
   if (p->failed)
     answer_failed(p);
   else
@@ -149,12 +157,14 @@ static xh_seen_state spool_failure(xh_receiver *receiver, xh_job *job, const xh_
   return again ? XH_SEEN_RUNNING : XH_SEEN_FAILED;
 }
 
-/* With --wait and a spool, a later attempt decides what a repetition of the request is told. */
-static void settle_later(xh_receiver *receiver, const char *delivery, xh_seen_state state)
+/* With --wait and a spool, later attempts decide what a repetition of the request is told. What is done stays done: this may come late. */
+void receiver_spool_settled(void *arg, const char *delivery, int state)
 {
+  xh_receiver *receiver = arg;
   int64_t now_ms = xh_wall_ms();
-  if (state != XH_SEEN_NEVER && xh_seen_get(receiver->seen, xh_str_z(delivery), now_ms) != XH_SEEN_NEVER)
-    xh_seen_set(receiver->seen, xh_str_z(delivery), state, now_ms);
+  xh_seen_state known = xh_seen_get(receiver->seen, xh_str_z(delivery), now_ms);
+  if (known == XH_SEEN_RUNNING || known == XH_SEEN_FAILED)
+    xh_seen_set(receiver->seen, xh_str_z(delivery), receiver_seen_state(state), now_ms);
 }
 
 void receiver_job_done(void *arg, xh_job *job, const xh_job_outcome *outcome)
@@ -164,8 +174,7 @@ void receiver_job_done(void *arg, xh_job *job, const xh_job_outcome *outcome)
     say(receiver, job, outcome, outcome->ok, outcome->words);
   size_t lane = lane_of(receiver, job), bytes = xh_job_bytes(job);
   pending *p = receiver->spool ? xh_map_remove_id(&receiver->waiting, job->spool_id) : receiver->abandoned ? NULL : job->waiter;
-  char *delivery = receiver->options.wait && receiver->spool && !p ? strdup(job->delivery) : NULL;
-  xh_seen_state state = XH_SEEN_NEVER;
+  xh_seen_state state = receiver->spool ? XH_SEEN_RUNNING : XH_SEEN_NEVER;
   bool cut_short = receiver->ending && !outcome->ok; /* by us: it counts as not begun */
   if (!receiver->spool || cut_short)
     xh_job_free(job);
@@ -173,12 +182,9 @@ void receiver_job_done(void *arg, xh_job *job, const xh_job_outcome *outcome)
     xh_spool_done(receiver->spool, lane, job);
   else
     state = spool_failure(receiver, job, outcome);
-  receiver->held_bytes -= bytes;
+  receiver->held_bytes -= receiver->spool ? 0 : bytes; /* what is safe on disk keeps no request out: the spool bounds what it hands out */
   if (p)
     pending_outcome(receiver, p, outcome, state);
-  else if (delivery)
-    settle_later(receiver, delivery, outcome->ok ? XH_SEEN_DONE : state);
-  free(delivery);
   if (receiver->spool && !receiver->stopping)
     xh_spool_grant(receiver->spool, lane, 1);
 }
@@ -199,7 +205,6 @@ void receiver_spool_turn(void *arg, size_t lane, xh_job *job)
     xh_job_free(job);
     return;
   }
-  receiver->held_bytes += xh_job_bytes(job);
   receiver_start_job(receiver, job);
 }
 

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { WINDOW_MIN = 16, STOP_LOOK_MS = 20 };
+enum { WINDOW_MIN = 16, WINDOW_SHARE = 4 /* of the memory cap */, STOP_LOOK_MS = 20 };
 
 static void print_line(void *arg, xh_str line)
 {
@@ -19,8 +19,7 @@ static void print_line(void *arg, xh_str line)
 static void on_seen(void *arg, xh_str delivery, int state, int64_t at_ms)
 {
   xh_receiver *receiver = arg;
-  bool wait = receiver->options.wait;
-  xh_seen_set(receiver->seen, delivery, !wait || state < 0 ? XH_SEEN_DONE : state == 0 ? XH_SEEN_RUNNING : XH_SEEN_FAILED, at_ms);
+  xh_seen_set(receiver->seen, delivery, receiver->options.wait ? receiver_seen_state(state) : XH_SEEN_DONE, at_ms);
 }
 
 static int open_spool(xh_receiver *receiver, char *ret_why, size_t why_size)
@@ -35,11 +34,13 @@ static int open_spool(xh_receiver *receiver, char *ret_why, size_t why_size)
                                   .folder = options->spool,
                                   .lanes = receiver->lanes,
                                   .lane_count = receiver->lane_count,
+                                  .window_bytes = options->server.memory_cap_bytes / WINDOW_SHARE / receiver->lane_count,
                                   .seen_since_ms = xh_wall_ms() - XH_SEEN_KEEP_MS,
                                   .arg = receiver,
                                   .seen = on_seen,
                                   .added = receiver_spool_added,
                                   .turn = receiver_spool_turn,
+                                  .settled = options->wait ? receiver_spool_settled : NULL,
                                   .trouble = receiver_spool_trouble};
   int rc = xh_spool_open(&spool, &receiver->spool);
   if (rc == XH_EBUSY)

@@ -22,6 +22,7 @@ typedef struct pending {
   bool identified; /* the sender gave it an id, by which it is known again */
   size_t jobs;     /* whose outcome is still to come */
   bool failed, kept;
+  xh_seen_state state;  /* the worst until now: a job that is tried again before one that failed for good */
   xh_job_outcome worst; /* the first failure */
   xh_buf tail;
 } pending;
@@ -51,6 +52,9 @@ struct xh_receiver {
 /* Prints what is in receiver->line and empties it. */
 void receiver_print(xh_receiver *receiver);
 
+/* What a repetition is told about a delivery; `job_state` as of xh_spool_db_each_seen. With --wait only. */
+xh_seen_state receiver_seen_state(int job_state);
+
 /* The state that a repetition of the request is answered by; nothing for a sender without ids. */
 void receiver_remember(xh_receiver *receiver, const pending *p, xh_seen_state state);
 
@@ -70,6 +74,7 @@ void receiver_on_refused(void *arg, int status, xh_str why, xh_str client);
 void receiver_job_done(void *arg, xh_job *job, const xh_job_outcome *outcome);
 void receiver_spool_turn(void *arg, size_t lane, xh_job *job);
 void receiver_spool_added(void *arg, void *tag, int rc, const xh_job *jobs);
+void receiver_spool_settled(void *arg, const char *delivery, int state);
 void receiver_spool_trouble(void *arg, int rc);
 
 #endif

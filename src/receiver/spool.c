@@ -59,6 +59,8 @@ static void on_wake(uv_async_t *handle)
   for (op *o; (o = spool_pop(&answered)) != NULL; spool_free_op(o)) {
     if (o->kind == OP_ADD) {
       options->added(options->arg, o->tag, o->rc, o->jobs.first);
+    } else if (o->kind == OP_SETTLED) {
+      options->settled(options->arg, o->delivery, o->state);
     } else {
       xh_job *job = o->job;
       o->job = NULL;
@@ -139,6 +141,9 @@ int xh_spool_open(const xh_spool_options *options, xh_spool **ret_spool)
   spool->options = *options;
   spool->lock_fd = -1;
   spool->lanes = calloc(options->lane_count, sizeof *spool->lanes);
+  xh_map_init(&spool->out);
+  for (size_t i = 0; spool->lanes && i < options->lane_count; i++)
+    xh_map_init(&spool->lanes[i].busy);
   spool->wake.data = spool;
   spool->last_prune_ms = xh_mono_ms();
   int rc = spool->lanes ? open_db(spool) : XH_ENOMEM;
@@ -257,9 +262,7 @@ void xh_spool_close(xh_spool *spool)
     if (o->kind == OP_ADD)
       spool->options.added(spool->options.arg, o->tag, o->rc, o->jobs.first);
   drop_list(&spool->held);
-  for (size_t i = 0; i < spool->options.lane_count; i++)
-    for (xh_job *job; (job = xh_job_list_pop(&spool->lanes[i].loaded)) != NULL;)
-      xh_job_free(job);
+  spool_window_free(spool);
   close_db(spool);
   uv_cond_destroy(&spool->work);
   uv_mutex_destroy(&spool->lock);

@@ -10,8 +10,6 @@
 
 #include <uv.h>
 
-enum { XH_SPOOL_LOAD_BYTES = 16 * 1024 * 1024 }; /* of bodies that are read at a time */
-
 typedef struct xh_spool xh_spool;
 
 typedef struct xh_spool_options {
@@ -19,6 +17,7 @@ typedef struct xh_spool_options {
   const char *folder;
   const char *const *lanes; /* "" for the scripts, and the URLs to pass on to; borrowed for the spool's life */
   size_t lane_count;
+  size_t window_bytes; /* of bodies that a lane may have loaded or handed out; one job is always allowed */
   int64_t seen_since_ms; /* remembered deliveries before it are forgotten */
   void *arg;
   /* For each remembered delivery, within xh_spool_open; see xh_spool_db_each_seen. */
@@ -28,6 +27,8 @@ typedef struct xh_spool_options {
   void (*added)(void *arg, void *tag, int rc, const xh_job *jobs);
   /* A job's turn has come: the callee's now. */
   void (*turn)(void *arg, size_t lane, xh_job *job);
+  /* The end of a job is written; `state` is its delivery's as in xh_spool_db_each_seen. Of those that nothing is remembered of, too. NULL: not wanted. */
+  void (*settled)(void *arg, const char *delivery, int state);
   /* The database has begun to refuse, or works again (0). */
   void (*trouble)(void *arg, int rc);
 } xh_spool_options;

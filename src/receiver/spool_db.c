@@ -39,20 +39,21 @@ static const char TABLES[] =
     "CREATE TABLE seen(delivery TEXT PRIMARY KEY, at_ms INTEGER NOT NULL) WITHOUT ROWID;"
     "CREATE INDEX seen_at ON seen(at_ms);";
 
-#define JOB_COLUMNS "id, delivery, method, type, object, lane, headers, attempts, resume, body"
+#define JOB_COLUMNS "id, delivery, method, type, object, lane, headers, attempts, resume, next_ms, length(body), body"
+#define FIRST_OF_OBJECT                                                                                                                     \
+  "(object IS NULL OR NOT EXISTS(SELECT 1 FROM job AS earlier WHERE earlier.state = 0 AND earlier.object = this.object"                    \
+  " AND earlier.lane = ?1 AND earlier.id < this.id))"
 
 static const char *const SQL[STATEMENTS] = {
     [ADD] = "INSERT INTO job(lane, delivery, method, type, object, headers, received_ms, body) VALUES(?, ?, ?, ?, ?, ?, ?, ?)",
     [SEEN] = "INSERT OR REPLACE INTO seen(delivery, at_ms) VALUES(?, ?)",
     [DONE] = "DELETE FROM job WHERE id = ?",
     [FAILURE] = "UPDATE job SET attempts = ?2, next_ms = ?3, state = ?3 = 0, failed_ms = ?4, resume = ?5, error = ?6, tail = ?7 WHERE id = ?1",
-    [LOAD] = "SELECT " JOB_COLUMNS " FROM job AS this WHERE state = 0 AND lane = ?1 AND id > ?2 AND next_ms = 0"
-             " AND (object IS NULL OR NOT EXISTS(SELECT 1 FROM job AS earlier WHERE earlier.state = 0 AND earlier.object = this.object"
-             " AND earlier.lane = ?1 AND earlier.id < this.id)) ORDER BY id LIMIT ?3",
-    [DUE] = "SELECT " JOB_COLUMNS " FROM job WHERE state = 0 AND lane = ?1 AND next_ms > 0 AND next_ms <= ?2 ORDER BY next_ms, id LIMIT ?3",
-    [NOT_DUE] = "UPDATE job SET next_ms = 0 WHERE id = ?",
-    [BEHIND] = "SELECT " JOB_COLUMNS ", next_ms FROM job WHERE state = 0 AND object = ?1 AND lane = ?2 ORDER BY id LIMIT 1",
+    [LOAD] = "SELECT " JOB_COLUMNS " FROM job AS this WHERE state = 0 AND lane = ?1 AND id > ?2 AND next_ms = 0 AND " FIRST_OF_OBJECT " ORDER BY id",
+    [DUE] = "SELECT " JOB_COLUMNS " FROM job AS this WHERE state = 0 AND lane = ?1 AND next_ms > 0 AND " FIRST_OF_OBJECT " ORDER BY next_ms, id",
+    [BEHIND] = "SELECT " JOB_COLUMNS " FROM job WHERE state = 0 AND object = ?2 AND lane = ?1 ORDER BY id LIMIT 1",
     [LAST] = "SELECT coalesce(max(id), 0) FROM job",
+    [STATE] = "SELECT coalesce(min(state), -1) FROM job WHERE delivery = ?",
 };
 
 int spool_error_of(int code)
@@ -287,6 +288,18 @@ int xh_spool_db_each_seen(xh_spool_db *db, int64_t since_ms, void (*found)(void 
     found(arg, (xh_str){(const char *)sqlite3_column_text(statement, 0), (size_t)sqlite3_column_bytes(statement, 0)},
           sqlite3_column_int(statement, 2), sqlite3_column_int64(statement, 1));
   sqlite3_finalize(statement);
+  return spool_error_of(code);
+}
+
+int xh_spool_db_state(xh_spool_db *db, const char *delivery, int *ret_state)
+{
+  sqlite3_stmt *statement = db->statements[STATE];
+  spool_bind_text(statement, 1, delivery);
+  int code = sqlite3_step(statement);
+  if (code == SQLITE_ROW)
+    *ret_state = sqlite3_column_int(statement, 0);
+  sqlite3_reset(statement);
+  sqlite3_clear_bindings(statement);
   return spool_error_of(code);
 }
 

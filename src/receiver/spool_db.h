@@ -3,7 +3,7 @@
  * works beside a running receiver.
  *
  *   job    one thing to do for one request; gone when done. lane: '' for the scripts, or the URL to pass on to. state 0 pending, 1 failed.
- *          next_ms: 0 for one that waits its turn or runs, else the wall clock time of the next attempt
+ *          next_ms: 0 for one that was not tried yet, else the wall clock time of the next attempt (or of the one that runs); 1 after a retry by hand
  *   seen   the deliveries of the last day
  */
 #ifndef XH_RECEIVER_SPOOL_DB_H
@@ -40,21 +40,33 @@ typedef struct xh_spool_failure {
 } xh_spool_failure;
 int xh_spool_db_failure(xh_spool_db *db, int64_t id, const xh_spool_failure *failure, int64_t now_ms);
 
+/* Where the jobs go that the three functions below find. */
+typedef struct xh_spool_taker {
+  void *arg;
+  bool (*is_out)(void *arg, int64_t id, const char *object); /* the job, or another one of its object (NULL: none), was taken and has not ended */
+  bool (*fits)(void *arg, size_t body_bytes);                /* is there room for one more, of this size? */
+  int (*take)(void *arg, xh_job *job);                       /* returns 0, or XH_ENOMEM and leaves the job */
+} xh_spool_taker;
+
 /*
- * Appends to `list` up to `limit` jobs of `lane` (about `cap_bytes` of bodies, but at least one) that come after *cursor, in order of arrival, and moves
- * the cursor. A job behind a pending one of the same object is passed over; xh_spool_db_load_behind finds it when its turn comes.
+ * Takes the jobs of `lane` that come after *cursor and have not been tried, in order of arrival, and moves the cursor, to the end when all fit. Otherwise
+ * *ret_full becomes true. A job behind a pending one of the same object is passed over; xh_spool_db_load_behind finds it when its turn comes.
  */
-int xh_spool_db_load(xh_spool_db *db, const char *lane, int64_t *cursor, size_t limit, size_t cap_bytes, xh_job_list *list);
+int xh_spool_db_load(xh_spool_db *db, const char *lane, int64_t *cursor, const xh_spool_taker *taker, bool *ret_full);
 
-/* The jobs whose next attempt is due, and those retried by hand; their next_ms becomes 0: call it within a transaction. Those that `cursor` has not
- * come to yet are left to xh_spool_db_load, which would find them again. */
-int xh_spool_db_load_due(xh_spool_db *db, const char *lane, int64_t now_ms, int64_t cursor, size_t limit, xh_job_list *list);
+/* Takes the jobs whose next attempt is due, and those retried by hand. *ret_next_ms: when there will be another; 0 when one is due and does not fit;
+ * INT64_MAX when none waits for its time. */
+int xh_spool_db_load_due(xh_spool_db *db, const char *lane, int64_t now_ms, const xh_spool_taker *taker, int64_t *ret_next_ms);
 
-/* The first pending job of `object`, if `cursor` has passed it over. */
-int xh_spool_db_load_behind(xh_spool_db *db, const char *lane, const char *object, int64_t cursor, xh_job_list *list);
+/* Takes the first pending job of `object`, if `cursor` has passed it over. When it waits for its time, that becomes *ret_next_ms, if it is earlier. */
+int xh_spool_db_load_behind(xh_spool_db *db, const char *lane, const char *object, int64_t cursor, const xh_spool_taker *taker, bool *ret_full,
+                            int64_t *ret_next_ms);
 
 /* Calls `found` for each remembered delivery: `state` is -1 for one that is done, else its job's state. Forgets those before `since_ms`. */
 int xh_spool_db_each_seen(xh_spool_db *db, int64_t since_ms, void (*found)(void *arg, xh_str delivery, int state, int64_t at_ms), void *arg);
+
+/* The same of one delivery. */
+int xh_spool_db_state(xh_spool_db *db, const char *delivery, int *ret_state);
 
 /* Gives free pages back to the file system, some at a time. */
 void xh_spool_db_shrink(xh_spool_db *db);

@@ -10,7 +10,7 @@
 #include <sqlite3.h>
 
 /* Prepared once; their texts are in spool_db.c. */
-typedef enum statement_id { ADD, SEEN, DONE, FAILURE, LOAD, DUE, NOT_DUE, BEHIND, LAST, STATEMENTS } statement_id;
+typedef enum statement_id { ADD, SEEN, DONE, FAILURE, LOAD, DUE, BEHIND, LAST, STATE, STATEMENTS } statement_id;
 
 struct xh_spool_db {
   sqlite3 *db;

@@ -1,23 +1,25 @@
 /*
- * What the two halves of the spool share: spool.c is the loop's (open, ask, close), spool_thread.c the thread's (write, read, hand over).
+ * What the two halves of the spool share: spool.c is the loop's (open, ask, close), spool_thread.c and spool_window.c the thread's (write, hand over; read).
  * Between them pass operations, owned by one half at a time, in two lists under the lock. Internal to src/receiver.
  */
 #ifndef XH_RECEIVER_SPOOL_INTERNAL_H
 #define XH_RECEIVER_SPOOL_INTERNAL_H
 
+#include "base/map.h"
 #include "receiver/spool.h"
 
-typedef enum op_kind { OP_ADD, OP_DONE, OP_FAILED } op_kind;
+typedef enum op_kind { OP_ADD, OP_DONE, OP_FAILED, OP_TURN, OP_SETTLED } op_kind;
 
-/* What the loop asks of the thread; an add comes back as its own answer. */
+/* What the loop asks of the thread; an add comes back as its own answer. Turns and settled deliveries are answers without a question. */
 typedef struct op {
   struct op *next;
   op_kind kind;
   xh_job_list jobs; /* to add */
   char *delivery;
   void *tag;
-  int rc;
-  xh_job *job; /* that ended */
+  int rc;      /* of an add */
+  int state;   /* of a settled delivery */
+  xh_job *job; /* that ended, or whose turn it is */
   size_t lane;
   xh_spool_failure failure;
   char *error, *tail;
@@ -29,9 +31,14 @@ typedef struct op_list {
 
 typedef struct lane {
   int64_t credits; /* jobs that may still be handed out; under the lock */
-  int64_t cursor;  /* the thread's from here on */
-  bool more;       /* rows after the cursor may exist */
+  /* the thread's from here on */
+  int64_t cursor;
+  bool more;      /* rows after the cursor may exist */
+  int64_t due_ms; /* by the wall clock, not before it is a next attempt due; 0: look */
+  op_list freed;  /* ended jobs of objects for which another one may be pending */
   xh_job_list loaded;
+  xh_map busy;    /* the objects of jobs that are loaded or handed out */
+  size_t out_count, out_bytes; /* loaded or handed out, and not ended */
   int64_t pending_at_start;
 } lane;
 
@@ -51,8 +58,9 @@ struct xh_spool {
   int64_t pending_at_start, failed_at_start;
   /* the thread's own */
   op_list held; /* ends of jobs that could not be written yet */
+  xh_map out;   /* spool_id → out_job, of those that are loaded or handed out */
   int write_rc, load_rc; /* of the last try */
-  int64_t last_due_ms, last_prune_ms;
+  int64_t last_look_ms, last_prune_ms;
 };
 
 void spool_push(op_list *list, op *o);
@@ -61,6 +69,16 @@ void spool_free_op(op *o);
 
 /* Rows of every lane may be unread. */
 void spool_mark_more(xh_spool *spool);
+
+/* The window: which jobs are loaded or handed out, and which come next. The thread's. */
+
+/* Loads into the lane what there is room for. *ret_asked becomes true when the database was asked. */
+int spool_window_load(xh_spool *spool, size_t index, bool *ret_asked);
+
+/* The end of a job is written (takes the operation): it is out no more, and another one of its object may come. */
+void spool_window_end(xh_spool *spool, op *o);
+
+void spool_window_free(xh_spool *spool);
 
 /* The thread, until `stopping`: then it writes what was asked and ends. */
 void spool_thread_main(void *arg);

@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-enum { TICK_MS = 200, DUE_EVERY_MS = 100, PRUNE_EVERY_MS = 60000, HELD_WAIT_MS = 500 };
+enum { TICK_MS = 200, LOOK_EVERY_MS = 100, PRUNE_EVERY_MS = 60000, HELD_WAIT_MS = 500 };
 
 static void append_all(op_list *to, op_list *from)
 {
@@ -39,24 +39,23 @@ static int write_list(xh_spool *spool, op_list *list)
   return rc;
 }
 
-static void answer(xh_spool *spool, op *o, int rc)
+static void answer(xh_spool *spool, op *o)
 {
-  o->rc = rc;
   uv_mutex_lock(&spool->lock);
   spool_push(&spool->answered, o);
   uv_mutex_unlock(&spool->lock);
 }
 
-/* The end of a job is written; whoever stood behind it may come. When that can't be read now, the end is written once more, later, which
- * changes nothing. */
-static void settle(xh_spool *spool, op *o)
+/* What has become of the delivery of a job that ended. Without memory for it, a repetition is told to come later until a restart. */
+static void tell_settled(xh_spool *spool, const xh_job *job)
 {
-  lane *l = &spool->lanes[o->lane];
-  int rc = 0;
-  if (o->job->object && !(o->kind == OP_FAILED && o->failure.next_ms > 0))
-    rc = xh_spool_db_load_behind(spool->db, spool->options.lanes[o->lane], o->job->object, l->cursor, &l->loaded);
-  if (rc)
-    spool_push(&spool->held, o);
+  op *o = spool->options.settled ? calloc(1, sizeof *o) : NULL;
+  if (!o)
+    return;
+  o->kind = OP_SETTLED;
+  o->delivery = strdup(job->delivery);
+  if (o->delivery && xh_spool_db_state(spool->db, job->delivery, &o->state) == 0)
+    answer(spool, o);
   else
     spool_free_op(o);
 }
@@ -86,64 +85,33 @@ static void write_batch(xh_spool *spool, op_list *batch)
     spool_push(o->kind == OP_ADD ? &adds : &ends, o);
   if (adds.first && rc == 0)
     spool_mark_more(spool);
-  for (op *o; (o = spool_pop(&adds)) != NULL;)
-    answer(spool, o, rc);
+  for (op *o; (o = spool_pop(&adds)) != NULL;) {
+    o->rc = rc;
+    answer(spool, o);
+  }
   bool ends_written = rc == 0 || (ends.first && write_list(spool, &ends) == 0);
   if (ends_written)
-    for (op *o; (o = spool_pop(&ends)) != NULL;)
-      settle(spool, o);
+    for (op *o; (o = spool_pop(&ends)) != NULL;) {
+      tell_settled(spool, o->job);
+      spool_window_end(spool, o);
+    }
   append_all(&spool->held, &ends);
   spool->write_rc = rc;
   update_state(spool);
 }
 
-static int load_due(xh_spool *spool, size_t index, size_t room)
-{
-  lane *l = &spool->lanes[index];
-  xh_job_list due = {NULL, NULL, 0};
-  int rc = xh_spool_db_begin(spool->db);
-  if (rc == 0)
-    rc = xh_spool_db_load_due(spool->db, spool->options.lanes[index], xh_wall_ms(), l->cursor, room, &due);
-  if (rc == 0)
-    rc = xh_spool_db_commit(spool->db);
-  xh_spool_db_rollback(spool->db);
-  for (xh_job *job; (job = xh_job_list_pop(&due)) != NULL;)
-    if (rc == 0)
-      xh_job_list_push(&l->loaded, job);
-    else
-      xh_job_free(job); /* still due in the database */
-  return rc;
-}
-
-static int load_lane(xh_spool *spool, size_t index, bool look_for_due, int64_t credits)
-{
-  lane *l = &spool->lanes[index];
-  int rc = 0;
-  if (look_for_due && credits > (int64_t)l->loaded.count)
-    rc = load_due(spool, index, (size_t)credits - l->loaded.count);
-  if (rc == 0 && l->more && credits > (int64_t)l->loaded.count) {
-    size_t before = l->loaded.count;
-    rc = xh_spool_db_load(spool->db, spool->options.lanes[index], &l->cursor, (size_t)credits - before, XH_SPOOL_LOAD_BYTES, &l->loaded);
-    l->more = rc != 0 || l->loaded.count > before;
-  }
-  return rc;
-}
-
 static void load(xh_spool *spool)
 {
   int64_t now_ms = xh_mono_ms();
-  bool look_for_due = now_ms - spool->last_due_ms >= DUE_EVERY_MS;
+  bool asked = false, look = now_ms - spool->last_look_ms >= LOOK_EVERY_MS; /* for what another process has changed */
   int rc = 0;
-  if (look_for_due)
-    spool->last_due_ms = now_ms;
+  spool->last_look_ms = look ? now_ms : spool->last_look_ms;
   for (size_t i = 0; i < spool->options.lane_count; i++) {
-    uv_mutex_lock(&spool->lock);
-    int64_t credits = spool->lanes[i].credits;
-    uv_mutex_unlock(&spool->lock);
-    int lane_rc = load_lane(spool, i, look_for_due, credits);
+    spool->lanes[i].due_ms = look ? 0 : spool->lanes[i].due_ms;
+    int lane_rc = spool_window_load(spool, i, &asked);
     rc = rc ? rc : lane_rc;
   }
-  if (rc || look_for_due) { /* otherwise nothing may have been asked of the database */
+  if (asked) {
     spool->load_rc = rc;
     update_state(spool);
   }
@@ -154,27 +122,23 @@ static void load(xh_spool *spool)
   }
 }
 
-/* What was loaded goes to the loop as answers without a question. */
-static bool hand_over(xh_spool *spool)
+static void hand_over(xh_spool *spool)
 {
-  bool any = false;
   for (size_t i = 0; i < spool->options.lane_count; i++) {
     lane *l = &spool->lanes[i];
     while (l->loaded.first) {
       op *o = calloc(1, sizeof *o);
       if (!o)
         break; /* stays loaded until there is memory */
-      o->kind = OP_DONE;
+      o->kind = OP_TURN;
       o->lane = i;
       o->job = xh_job_list_pop(&l->loaded);
       uv_mutex_lock(&spool->lock);
       l->credits--;
       spool_push(&spool->answered, o);
       uv_mutex_unlock(&spool->lock);
-      any = true;
     }
   }
-  return any;
 }
 
 static void wait_for_work(xh_spool *spool)
@@ -200,9 +164,9 @@ void spool_thread_main(void *arg)
     if (stopping)
       break;
     load(spool);
-    bool any = hand_over(spool);
+    hand_over(spool);
     uv_mutex_lock(&spool->lock);
-    any = any || spool->answered.first || spool->state != spool->told;
+    bool any = spool->answered.first || spool->state != spool->told;
     uv_mutex_unlock(&spool->lock);
     if (any)
       uv_async_send(&spool->wake);

@@ -29,6 +29,13 @@ function spooling(t, then = '', { files = {}, args = [] } = {}) {
 const GATE = 'until [ -e go ] || ! [ -e "$PWD" ]; do sleep 0.01; done'
 const numbered = (r, i, more = {}) => r.post({ ...event('vm.start'), ...more }, { 'webhook-id': `msg_${i}` })
 
+const repeatIsDone = (r, i) =>
+  until('a repeat is answered as done', async () => {
+    const { status, json } = await numbered(r, i)
+    if (status !== 503) assert.deepEqual([status, json], [200, { ok: true, delivery: `msg_${i}`, again: true }])
+    return status === 200
+  })
+
 test('stored and synced, answered 202, and then run in order of arrival', async t => {
   const s = spooling(t, GATE, { args: ['--jobs', '1'] })
   const r = await s.start()
@@ -174,6 +181,23 @@ test('--serial with a spool: the events of an object wait for the one that is tr
   assert.ok(s.notes().indexOf('msg_2 1') < s.notes().indexOf('msg_1 1'), 'another object does not wait')
 })
 
+test('--serial: a job that is retried by hand while another one of its object runs comes next, and each once', async t => {
+  const s = spooling(t, `[ -e good ] || exit 1\n${GATE}`, { args: ['--serial', '--retry', '0'] })
+  const r = await s.start()
+  await numbered(r, 0)
+  await r.line('the end of the first', line => /failed for good/.test(line.outcome))
+  await until('it is kept', async () => (await spoolList(s.folder, '--failed')).length === 1)
+  s.touch('good')
+  for (let i = 1; i < 4; i++) await numbered(r, i)
+  await until('the second runs', () => s.notes().length === 2)
+  assert.equal((await spool(s.folder, 'retry')).stdout, '1 made due now\n')
+  await r.post(event('vm.start', 'post', { params: { id: 'another' } }), { 'webhook-id': 'other' })
+  await until('another object runs', () => s.notes().length === 3)
+  s.touch('go')
+  await spoolEmpty(s.folder)
+  assert.deepEqual(s.notes(), ['msg_0 1', 'msg_1 1', 'other 1', 'msg_0 1', 'msg_2 1', 'msg_3 1'])
+})
+
 test('--wait with a spool: the answer is the outcome, and what failed is tried again by itself', async t => {
   const s = spooling(t, 'echo attempt "$XO_ATTEMPT"; [ -e go ]', { args: ['--wait', '--retry', '20', '--retry-wait', '40ms'] })
   const r = await s.start()
@@ -184,10 +208,62 @@ test('--wait with a spool: the answer is the outcome, and what failed is tried a
   assert.equal(early.status, 503)
   assert.match(early.json.error, /still being worked on/)
   s.touch('go')
+  await repeatIsDone(r, 0)
   await spoolEmpty(s.folder)
-  assert.deepEqual((await numbered(r, 0)).json, { ok: true, delivery: 'msg_0', again: true })
   assert.equal((await numbered(r, 1)).status, 200)
   assert.deepEqual(await spoolList(s.folder), [])
+})
+
+test('--wait with a spool and --forward: a repeat is told 503 until all of it is done, and nothing of it runs twice', async t => {
+  const answers = [500, 200]
+  const target = await httpTarget(t, (request, res) => {
+    res.statusCode = answers.shift()
+    res.end()
+  })
+  const s = spooling(t, '[ -e go ]', { args: ['--wait', '--retry', '100', '--retry-wait', '50ms', '--forward', target.url] })
+  let r = await s.start()
+  assert.equal((await numbered(r, 0)).status, 500)
+  assert.equal((await numbered(r, 0)).status, 503, 'both wait for the next attempt')
+  await until('it was passed on', async () => (await spoolList(s.folder)).length === 1)
+  assert.equal((await numbered(r, 0)).status, 503, 'the script still fails')
+  await r.stop('SIGKILL')
+  r = await s.start()
+  assert.equal((await numbered(r, 0)).status, 503, 'also after a restart')
+  s.touch('go')
+  await repeatIsDone(r, 0)
+  await spoolEmpty(s.folder)
+  assert.equal(target.requests.length, 2)
+  const attempts = s.notes().map(note => Number(note.split(' ')[1]))
+  assert.deepEqual([...attempts].sort((a, b) => a - b), attempts, 'one job, tried again and again')
+})
+
+test('--wait with a spool and --forward: the last job to end well does not hide one that failed', async t => {
+  const held = []
+  const target = await httpTarget(t, (request, res) => held.push(res))
+  const s = spooling(t, 'exit 1', { args: ['--wait', '--retry-wait', '1h', '--forward', target.url] })
+  const r = await s.start()
+  const first = numbered(r, 0)
+  await target.next()
+  await until('the script has failed', async () => (await spoolList(s.folder)).some(job => job.attempts === 1))
+  held.forEach(res => res.end())
+  assert.equal((await first).status, 500)
+  assert.equal((await numbered(r, 0)).status, 503)
+  assert.deepEqual(s.notes(), ['msg_0 1'])
+})
+
+test('a backlog of large events keeps no request out, and is not all in memory', async t => {
+  const s = spooling(t, GATE, { args: ['--jobs', '1'] })
+  const pad = 'x'.repeat(3_000_000)
+  const before = await s.start()
+  for (let i = 0; i < 12; i++) assert.equal((await numbered(before, i, { pad })).status, 202)
+  await before.stop('SIGKILL')
+  const had = s.notes().length
+  const r = await s.start(['--memory-cap', '16M'])
+  await until('the first runs again', () => s.notes().length > had)
+  for (let i = 12; i < 20; i++) assert.equal((await numbered(r, i, { pad: i === 15 ? pad : '' })).status, 202)
+  s.touch('go')
+  await spoolEmpty(s.folder)
+  assert.deepEqual(s.notes().slice(had), Array.from({ length: 20 }, (_, i) => `msg_${i} 1`), 'in order of arrival')
 })
 
 test('--wait with a spool, stopped while requests wait: each is answered, and kept', async t => {

@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,12 +14,46 @@
 #include <cmocka.h>
 
 enum { NOW = 1000000, ALL = 1000, NO_CAP = 1 << 20 };
+static const int64_t NONE = INT64_MAX;
 
 typedef struct fixture {
   char folder[64];
   xh_spool_db *db;
   int64_t cursor;
+  /* the taker */
+  xh_job_list list;
+  size_t limit, cap_bytes, bytes;
+  const char *out_object;
+  int64_t out_id;
 } fixture;
+
+static bool is_out(void *arg, int64_t id, const char *object)
+{
+  const fixture *f = arg;
+  return id == f->out_id || (object && f->out_object && strcmp(object, f->out_object) == 0);
+}
+
+static bool fits(void *arg, size_t body_bytes)
+{
+  const fixture *f = arg;
+  return f->list.count < f->limit && (f->list.count == 0 || f->bytes + body_bytes <= f->cap_bytes);
+}
+
+static int take(void *arg, xh_job *job)
+{
+  fixture *f = arg;
+  f->bytes += job->body_len;
+  xh_job_list_push(&f->list, job);
+  return 0;
+}
+
+static xh_spool_taker taker(fixture *f, size_t limit, size_t cap_bytes)
+{
+  f->limit = limit;
+  f->cap_bytes = cap_bytes;
+  f->bytes = 0;
+  return (xh_spool_taker){.arg = f, .is_out = is_out, .fits = fits, .take = take};
+}
 
 static int set_up(void **state)
 {
@@ -63,27 +98,33 @@ static void list_is(xh_job_list *list, const char *expected)
   assert_string_equal(joined, expected);
 }
 
-static void loads(fixture *f, size_t limit, size_t cap_bytes, const char *expected)
+static void loads(fixture *f, size_t limit, size_t cap_bytes, const char *expected, bool expect_full)
 {
-  xh_job_list list = {NULL, NULL, 0};
-  assert_int_equal(xh_spool_db_load(f->db, "", &f->cursor, limit, cap_bytes, &list), 0);
-  list_is(&list, expected);
+  const xh_spool_taker t = taker(f, limit, cap_bytes);
+  bool full = false;
+  assert_int_equal(xh_spool_db_load(f->db, "", &f->cursor, &t, &full), 0);
+  list_is(&f->list, expected);
+  assert_int_equal(full, expect_full);
 }
 
-static void due(fixture *f, int64_t now_ms, const char *expected)
+static void due(fixture *f, int64_t now_ms, const char *expected, int64_t expected_next_ms)
 {
-  xh_job_list list = {NULL, NULL, 0};
-  assert_int_equal(xh_spool_db_begin(f->db), 0);
-  assert_int_equal(xh_spool_db_load_due(f->db, "", now_ms, f->cursor, ALL, &list), 0);
-  assert_int_equal(xh_spool_db_commit(f->db), 0);
-  list_is(&list, expected);
+  const xh_spool_taker t = taker(f, f->limit ? f->limit : ALL, NO_CAP);
+  int64_t next_ms = -1;
+  assert_int_equal(xh_spool_db_load_due(f->db, "", now_ms, &t, &next_ms), 0);
+  list_is(&f->list, expected);
+  assert_int_equal(next_ms, expected_next_ms);
 }
 
-static void behind(fixture *f, const char *object, const char *expected)
+static void behind(fixture *f, const char *object, const char *expected, int64_t expected_next_ms)
 {
-  xh_job_list list = {NULL, NULL, 0};
-  assert_int_equal(xh_spool_db_load_behind(f->db, "", object, f->cursor, &list), 0);
-  list_is(&list, expected);
+  const xh_spool_taker t = taker(f, ALL, NO_CAP);
+  bool full = false;
+  int64_t next_ms = NONE;
+  assert_int_equal(xh_spool_db_load_behind(f->db, "", object, f->cursor, &t, &full, &next_ms), 0);
+  list_is(&f->list, expected);
+  assert_int_equal(next_ms, expected_next_ms);
+  assert_false(full);
 }
 
 static void in_order_of_arrival_within_the_limits_and_once(void **state)
@@ -91,15 +132,15 @@ static void in_order_of_arrival_within_the_limits_and_once(void **state)
   fixture *f = *state;
   for (const char *name = "abcde"; *name; name++)
     add(f, (char[]){*name, 0}, NULL);
-  loads(f, 2, NO_CAP, "a.1 b.1");
-  loads(f, ALL, 1, "c.1"); /* at least one, whatever its size */
-  loads(f, ALL, NO_CAP, "d.1 e.1");
-  loads(f, ALL, NO_CAP, "");
+  loads(f, 2, NO_CAP, "a.1 b.1", true);
+  loads(f, ALL, 1, "c.1", true); /* at least one, whatever its size */
+  loads(f, ALL, NO_CAP, "d.1 e.1", false);
+  loads(f, ALL, NO_CAP, "", false);
   add(f, "f", NULL);
-  loads(f, ALL, NO_CAP, "f.1");
+  loads(f, 1, NO_CAP, "f.1", false);
   f->cursor = 0; /* after a restart */
   assert_int_equal(xh_spool_db_done(f->db, 2), 0);
-  loads(f, ALL, NO_CAP, "a.1 c.1 d.1 e.1 f.1");
+  loads(f, ALL, NO_CAP, "a.1 c.1 d.1 e.1 f.1", false);
 }
 
 static void a_failure_comes_again_when_it_is_due(void **state)
@@ -107,16 +148,17 @@ static void a_failure_comes_again_when_it_is_due(void **state)
   fixture *f = *state;
   add(f, "a", NULL);
   add(f, "b", NULL);
-  loads(f, ALL, NO_CAP, "a.1 b.1");
+  loads(f, ALL, NO_CAP, "a.1 b.1", false);
   const xh_spool_failure failure = {.attempts = 1, .next_ms = NOW + 500, .resume = "x.d/2", .error = "x.d/2: exit status 1"};
   assert_int_equal(xh_spool_db_failure(f->db, 1, &failure, NOW), 0);
-  due(f, NOW + 499, "");
-  due(f, NOW + 500, "a.2");
-  due(f, NOW + 500, ""); /* handed out */
-  assert_int_equal(xh_spool_db_failure(f->db, 1, &failure, NOW), 0);
+  due(f, NOW + 499, "", NOW + 500);
+  due(f, NOW + 500, "a.2", NONE);
+  f->out_id = 1;
+  due(f, NOW + 500, "", NONE);
+  f->out_id = 0;
   f->cursor = 0;
-  loads(f, ALL, NO_CAP, "b.1"); /* a restart does not shorten the wait */
-  due(f, NOW + 500, "a.2");
+  loads(f, ALL, NO_CAP, "b.1", false); /* a restart does not shorten the wait */
+  due(f, NOW + 500, "a.2", NONE);
 }
 
 static void what_failed_for_good_waits_for_a_retry_by_hand(void **state)
@@ -125,21 +167,22 @@ static void what_failed_for_good_waits_for_a_retry_by_hand(void **state)
   int64_t count = 0, pending = 0, failed = 0;
   add(f, "a", NULL);
   add(f, "b", NULL);
-  loads(f, ALL, NO_CAP, "a.1 b.1");
+  loads(f, ALL, NO_CAP, "a.1 b.1", false);
   const xh_spool_failure failure = {.attempts = 6, .error = "x: exit status 1"};
   assert_int_equal(xh_spool_db_failure(f->db, 1, &failure, NOW), 0);
   assert_int_equal(xh_spool_db_failure(f->db, 2, &failure, NOW), 0);
   assert_int_equal(xh_spool_db_count(f->db, &pending, &failed), 0);
   assert_int_equal(failed, 2);
-  due(f, INT64_MAX, "");
+  due(f, INT64_MAX, "", NONE);
   assert_int_equal(xh_spool_db_retry(f->db, "nobody", &count), 0);
   assert_int_equal(count, 0);
   assert_int_equal(xh_spool_db_retry(f->db, "b", &count), 0);
   assert_int_equal(count, 1);
-  due(f, NOW, "b.1");
+  due(f, NOW, "b.1", NONE);
   assert_int_equal(xh_spool_db_retry(f->db, NULL, &count), 0);
   assert_int_equal(count, 1);
-  due(f, NOW, "a.1");
+  f->limit = 1;
+  due(f, NOW, "a.1", 0); /* b does not fit */
 }
 
 static void one_job_of_an_object_at_a_time(void **state)
@@ -149,18 +192,41 @@ static void one_job_of_an_object_at_a_time(void **state)
   add(f, "a2", "1");
   add(f, "b1", "2");
   add(f, "a3", "1");
-  loads(f, ALL, NO_CAP, "a1.1 b1.1");
-  behind(f, "1", "a1.1"); /* the first that is pending: it is asked only when that is done */
+  loads(f, ALL, NO_CAP, "a1.1 b1.1", false);
+  f->out_object = "1";
+  behind(f, "1", "", NONE); /* a1 runs */
+  f->out_object = NULL;
   assert_int_equal(xh_spool_db_done(f->db, 1), 0);
-  behind(f, "1", "a2.1");
+  behind(f, "1", "a2.1", NONE);
   const xh_spool_failure again = {.attempts = 1, .next_ms = NOW + 500};
   assert_int_equal(xh_spool_db_failure(f->db, 2, &again, NOW), 0);
-  behind(f, "1", ""); /* a2 waits for its time, and a3 behind it */
-  due(f, NOW + 500, "a2.2");
+  behind(f, "1", "", NOW + 500); /* a2 waits for its time, and a3 behind it */
+  due(f, NOW + 500, "a2.2", NONE);
   assert_int_equal(xh_spool_db_done(f->db, 2), 0);
-  behind(f, "1", "a3.1");
+  behind(f, "1", "a3.1", NONE);
   assert_int_equal(xh_spool_db_done(f->db, 4), 0);
-  behind(f, "1", "");
+  behind(f, "1", "", NONE);
+}
+
+static void a_retry_by_hand_waits_for_the_one_of_its_object_that_runs(void **state)
+{
+  fixture *f = *state;
+  int64_t count = 0;
+  for (const char *name = "abc"; *name; name++)
+    add(f, (char[]){*name, 0}, "1");
+  loads(f, ALL, NO_CAP, "a.1", false);
+  const xh_spool_failure failure = {.attempts = 1, .error = "x: exit status 1"};
+  assert_int_equal(xh_spool_db_failure(f->db, 1, &failure, NOW), 0);
+  behind(f, "1", "b.1", NONE);
+  assert_int_equal(xh_spool_db_retry(f->db, "a", &count), 0);
+  f->out_object = "1"; /* b runs */
+  due(f, NOW, "", NONE);
+  f->out_object = NULL;
+  assert_int_equal(xh_spool_db_done(f->db, 2), 0);
+  behind(f, "1", "", 1); /* a comes before c */
+  due(f, NOW, "a.1", NONE);
+  assert_int_equal(xh_spool_db_done(f->db, 1), 0);
+  behind(f, "1", "c.1", NONE);
 }
 
 typedef struct memory {
@@ -221,6 +287,7 @@ int main(void)
       cmocka_unit_test_setup_teardown(a_failure_comes_again_when_it_is_due, set_up, tear_down),
       cmocka_unit_test_setup_teardown(what_failed_for_good_waits_for_a_retry_by_hand, set_up, tear_down),
       cmocka_unit_test_setup_teardown(one_job_of_an_object_at_a_time, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(a_retry_by_hand_waits_for_the_one_of_its_object_that_runs, set_up, tear_down),
       cmocka_unit_test_setup_teardown(deliveries_are_remembered_with_their_jobs, set_up, tear_down),
       cmocka_unit_test_setup_teardown(files_are_ours_alone_and_a_strange_one_is_refused, set_up, tear_down),
   };
