@@ -97,11 +97,12 @@ static bool answer_again(xh_receiver *receiver, xh_request *request, const char 
   return true;
 }
 
+/* One target for which too much waits keeps no request from the others. */
 static bool is_full(const xh_receiver *receiver)
 {
   return receiver->held_bytes > receiver->options.server.memory_cap_bytes ||
          (!receiver->spool && (xh_runner_waiting(receiver->runner) >= XH_QUEUE_MAX ||
-                               (receiver->forward && xh_forward_count(receiver->forward) >= XH_QUEUE_MAX)));
+                               (receiver->forward && !receiver->options.scripts && xh_forward_full(receiver->forward))));
 }
 
 /* The request waits from now on: for the disk, or for the outcome. */

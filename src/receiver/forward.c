@@ -9,11 +9,18 @@
 #include <stdlib.h>
 #include <strings.h>
 
-enum { POLL_MS = 1000 };
+enum { AGAIN_MS = 1000, IDLE_MS = 3600 * 1000 };
+
+typedef struct target {
+  xh_job_list asked; /* under the lock */
+  size_t asked_bytes; /* under the lock */
+  size_t active;      /* the thread's */
+} target;
 
 typedef struct transfer {
   struct transfer *next;
   xh_job *job;
+  target *target;
   CURL *easy;
   struct curl_slist *headers;
   xh_buf answer;
@@ -28,12 +35,11 @@ struct xh_forward {
   uv_mutex_t lock;
   uv_async_t wake;
   CURLM *multi;
-  xh_job_list asked; /* under the lock */
+  target *targets;   /* one for each URL */
   transfer *ended;   /* under the lock; the last first */
   bool stopping, paused; /* under the lock */
-  size_t count;  /* the loop's */
-  size_t active; /* the thread's */
-  transfer *running;
+  size_t count; /* the loop's */
+  transfer *running; /* the thread's */
 };
 
 bool xh_forward_url_ok(const char *url, char *shown, size_t size)
@@ -158,9 +164,11 @@ static void give_back(xh_forward *forward, transfer *t)
   uv_async_send(&forward->wake);
 }
 
-static void collect(xh_forward *forward)
+/* Returns whether any has ended: then another one may begin. */
+static bool collect(xh_forward *forward)
 {
   int left;
+  bool any = false;
   for (CURLMsg *message; (message = curl_multi_info_read(forward->multi, &left)) != NULL;) {
     transfer *t;
     CURLcode code = message->data.result;
@@ -171,44 +179,68 @@ static void collect(xh_forward *forward)
         *at = t->next;
         break;
       }
-    forward->active--;
+    t->target->active--;
     judge(t, code);
     give_back(forward, t);
+    any = true;
   }
+  return any;
 }
 
-/* Returns false when it is to stop. */
-static bool begin_asked(xh_forward *forward)
+static xh_job *next_asked(xh_forward *forward, target *to)
 {
-  bool stopping;
-  for (;;) {
-    uv_mutex_lock(&forward->lock);
-    stopping = forward->stopping;
-    xh_job *job = stopping || forward->paused || forward->active >= XH_FORWARD_ACTIVE_MAX ? NULL : xh_job_list_pop(&forward->asked);
-    uv_mutex_unlock(&forward->lock);
-    if (!job)
-      return !stopping;
+  size_t share = XH_FORWARD_ACTIVE_MAX / forward->options.url_count;
+  size_t most = share < XH_FORWARD_TARGET_ACTIVE_MAX ? share : XH_FORWARD_TARGET_ACTIVE_MAX;
+  uv_mutex_lock(&forward->lock);
+  bool may = !forward->stopping && !forward->paused && to->active < most;
+  xh_job *job = may ? xh_job_list_pop(&to->asked) : NULL;
+  if (job)
+    to->asked_bytes -= xh_job_bytes(job);
+  uv_mutex_unlock(&forward->lock);
+  return job;
+}
+
+/* Returns how long to wait at most for something to happen. */
+static int begin_asked(xh_forward *forward, target *to)
+{
+  for (xh_job *job; (job = next_asked(forward, to)) != NULL;) {
     transfer *t = transfer_new(forward, job);
     if (!t) { /* no memory now: later */
       uv_mutex_lock(&forward->lock);
-      xh_job_list_push(&forward->asked, job);
+      xh_job_list_push(&to->asked, job);
+      to->asked_bytes += xh_job_bytes(job);
       uv_mutex_unlock(&forward->lock);
-      return true;
+      return AGAIN_MS;
     }
+    t->target = to;
     t->next = forward->running;
     forward->running = t;
-    forward->active++;
+    to->active++;
   }
+  return IDLE_MS;
+}
+
+static bool is_stopping(xh_forward *forward)
+{
+  uv_mutex_lock(&forward->lock);
+  bool stopping = forward->stopping;
+  uv_mutex_unlock(&forward->lock);
+  return stopping;
 }
 
 static void thread_main(void *arg)
 {
   xh_forward *forward = arg;
   int running;
-  while (begin_asked(forward)) {
+  while (!is_stopping(forward)) {
+    int wait_ms = IDLE_MS;
+    for (size_t i = 0; i < forward->options.url_count; i++) {
+      int target_ms = begin_asked(forward, &forward->targets[i]);
+      wait_ms = target_ms < wait_ms ? target_ms : wait_ms;
+    }
     curl_multi_perform(forward->multi, &running);
-    collect(forward);
-    curl_multi_poll(forward->multi, NULL, 0, POLL_MS, NULL);
+    if (!collect(forward))
+      curl_multi_poll(forward->multi, NULL, 0, wait_ms, NULL); /* woken by curl_multi_wakeup, also by one that came before */
   }
   for (transfer *t = forward->running, *next; t; t = next) {
     next = t->next;
@@ -245,7 +277,21 @@ static void on_wake(uv_async_t *handle)
 static void free_forward(uv_handle_t *handle)
 {
   xh_forward *forward = handle->data;
+  free(forward->targets);
   free(forward);
+}
+
+/* With `wake` open, the memory goes with it on the loop. */
+static int start_thread(xh_forward *forward)
+{
+  forward->wake.data = forward;
+  uv_unref((uv_handle_t *)&forward->wake);
+  if (uv_thread_create(&forward->thread, thread_main, forward) == 0)
+    return 0;
+  curl_multi_cleanup(forward->multi);
+  uv_mutex_destroy(&forward->lock);
+  uv_close((uv_handle_t *)&forward->wake, free_forward);
+  return XH_ENOMEM;
 }
 
 int xh_forward_new(const xh_forward_options *options, xh_forward **ret_forward)
@@ -254,7 +300,9 @@ int xh_forward_new(const xh_forward_options *options, xh_forward **ret_forward)
   if (!forward)
     return XH_ENOMEM;
   forward->options = *options;
-  if (uv_mutex_init(&forward->lock) != 0) {
+  forward->targets = calloc(options->url_count, sizeof *forward->targets);
+  if (!forward->targets || uv_mutex_init(&forward->lock) != 0) {
+    free(forward->targets);
     free(forward);
     return XH_ENOMEM;
   }
@@ -262,28 +310,57 @@ int xh_forward_new(const xh_forward_options *options, xh_forward **ret_forward)
   if (!forward->multi || uv_async_init(options->loop, &forward->wake, on_wake) != 0) {
     curl_multi_cleanup(forward->multi);
     uv_mutex_destroy(&forward->lock);
+    free(forward->targets);
     free(forward);
     return XH_ENOMEM;
   }
-  forward->wake.data = forward;
-  uv_unref((uv_handle_t *)&forward->wake);
-  if (uv_thread_create(&forward->thread, thread_main, forward) != 0) {
-    curl_multi_cleanup(forward->multi);
-    uv_mutex_destroy(&forward->lock);
-    uv_close((uv_handle_t *)&forward->wake, free_forward);
-    return XH_ENOMEM;
+  int rc = start_thread(forward);
+  if (rc == 0)
+    *ret_forward = forward;
+  return rc;
+}
+
+static target *target_of(const xh_forward *forward, const xh_job *job)
+{
+  for (size_t i = 0; i < forward->options.url_count; i++)
+    if (strcmp(forward->options.urls[i], job->forward) == 0)
+      return &forward->targets[i];
+  return &forward->targets[0];
+}
+
+/* Under the lock. One job of any size may always wait. */
+static bool is_full(const xh_forward *forward, const target *to, size_t more_bytes)
+{
+  const xh_forward_options *options = &forward->options;
+  return options->queue_max > 0 && to->asked.count > 0 &&
+         (to->asked.count >= options->queue_max || to->asked_bytes + more_bytes > options->queue_bytes);
+}
+
+int xh_forward_add(xh_forward *forward, xh_job *job)
+{
+  target *to = target_of(forward, job);
+  uv_mutex_lock(&forward->lock);
+  bool full = is_full(forward, to, xh_job_bytes(job));
+  if (!full) {
+    xh_job_list_push(&to->asked, job);
+    to->asked_bytes += xh_job_bytes(job);
   }
-  *ret_forward = forward;
+  uv_mutex_unlock(&forward->lock);
+  if (full)
+    return XH_EFULL;
+  forward->count++;
+  curl_multi_wakeup(forward->multi);
   return 0;
 }
 
-void xh_forward_add(xh_forward *forward, xh_job *job)
+bool xh_forward_full(xh_forward *forward)
 {
-  forward->count++;
+  bool full = true;
   uv_mutex_lock(&forward->lock);
-  xh_job_list_push(&forward->asked, job);
+  for (size_t i = 0; i < forward->options.url_count; i++)
+    full = full && is_full(forward, &forward->targets[i], 0);
   uv_mutex_unlock(&forward->lock);
-  curl_multi_wakeup(forward->multi);
+  return full;
 }
 
 size_t xh_forward_count(const xh_forward *forward)
@@ -293,8 +370,10 @@ size_t xh_forward_count(const xh_forward *forward)
 
 size_t xh_forward_running(xh_forward *forward)
 {
+  size_t waiting = 0;
   uv_mutex_lock(&forward->lock);
-  size_t waiting = forward->asked.count;
+  for (size_t i = 0; i < forward->options.url_count; i++)
+    waiting += forward->targets[i].asked.count;
   uv_mutex_unlock(&forward->lock);
   return forward->count - waiting;
 }
@@ -319,8 +398,9 @@ void xh_forward_close(xh_forward *forward)
     next = t->next;
     transfer_free(t);
   }
-  for (xh_job *job; (job = xh_job_list_pop(&forward->asked)) != NULL;)
-    xh_job_free(job);
+  for (size_t i = 0; i < forward->options.url_count; i++)
+    for (xh_job *job; (job = xh_job_list_pop(&forward->targets[i].asked)) != NULL;)
+      xh_job_free(job);
   curl_multi_cleanup(forward->multi);
   uv_mutex_destroy(&forward->lock);
   uv_close((uv_handle_t *)&forward->wake, free_forward);

@@ -191,10 +191,14 @@ void receiver_job_done(void *arg, xh_job *job, const xh_job_outcome *outcome)
 
 void receiver_start_job(xh_receiver *receiver, xh_job *job)
 {
-  if (job->forward)
-    xh_forward_add(receiver->forward, job);
-  else
+  if (!job->forward) {
     xh_runner_add(receiver->runner, job);
+  } else if (xh_forward_add(receiver->forward, job) != 0) {
+    xh_job_outcome outcome = {.words = "not passed on: too much waits for this target; --spool keeps it"};
+    if (!xh_forward_url_ok(job->forward, outcome.script, sizeof outcome.script))
+      snprintf(outcome.script, sizeof outcome.script, "--forward");
+    receiver_job_done(receiver, job, &outcome);
+  }
 }
 
 void receiver_spool_turn(void *arg, size_t lane, xh_job *job)

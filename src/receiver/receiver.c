@@ -65,8 +65,15 @@ static int open_workers(xh_receiver *receiver, char *ret_why, size_t why_size)
                                     .arg = receiver,
                                     .print = print_line,
                                     .done = receiver_job_done};
-  const xh_forward_options forward = {
-      .loop = receiver->loop, .timeout_ms = options->forward_timeout_ms, .ca_file = options->ca_file, .arg = receiver, .done = receiver_job_done};
+  const xh_forward_options forward = {.loop = receiver->loop,
+                                      .urls = options->forwards,
+                                      .url_count = options->forward_count,
+                                      .queue_max = options->spool ? 0 : XH_QUEUE_MAX,
+                                      .queue_bytes = options->server.memory_cap_bytes / 2 / (options->forward_count + 1),
+                                      .timeout_ms = options->forward_timeout_ms,
+                                      .ca_file = options->ca_file,
+                                      .arg = receiver,
+                                      .done = receiver_job_done};
   int rc = xh_seen_new(&receiver->seen);
   if (rc == 0)
     rc = xh_runner_new(&runner, &receiver->runner);

@@ -10,7 +10,7 @@
 
 #include <uv.h>
 
-enum { XH_FORWARDS_MAX = 16, XH_QUEUE_MAX = 10000 /* jobs in memory, without a spool */ };
+enum { XH_FORWARDS_MAX = 16, XH_QUEUE_MAX = 10000 /* jobs in memory without a spool, for scripts and for each URL */ };
 
 typedef struct xh_receiver xh_receiver;
 

@@ -65,7 +65,7 @@ void pending_free(pending *p);
 /* {"ok":true,"delivery":…} with `more` (JSON text after a comma) in it. */
 void receiver_answer_ok(xh_request *request, int status, const char *delivery, const char *more);
 
-/* Takes the job: to its scripts or on its way. receiver_job_done follows. */
+/* Takes the job: to its scripts or on its way. receiver_job_done follows, within this call when it can't be passed on. */
 void receiver_start_job(xh_receiver *receiver, xh_job *job);
 
 /* Callbacks; `arg` is the receiver. */

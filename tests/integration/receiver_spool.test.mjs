@@ -294,6 +294,22 @@ test('--forward with a spool: a target that is down gets it later', async t => {
   await spoolEmpty(folder)
 })
 
+for (const spooled of [true, false])
+  test(`--forward ${spooled ? 'with' : 'without'} a spool: a target that never answers does not hold up the others`, async t => {
+    const held = []
+    const dead = await httpTarget(t, (request, res) => held.push(res))
+    const good = await httpTarget(t)
+    const spool = spooled ? ['--spool', join(tempFolder(t), 'spool')] : []
+    const r = await listen(t, ['--no-scripts', ...spool, '--memory-cap', '6M', '--forward-timeout', '10m', '--forward', dead.url, '--forward', good.url])
+    const pad = 'x'.repeat(100_000)
+    for (let i = 0; i < 60; i++) assert.equal((await numbered(r, i, { pad })).status, 202)
+    await good.count(60)
+    await dead.count(spooled ? 1 : 16)
+    assert.ok(held.length <= 16, `${held.length} at once`)
+    const dropped = r.lines().filter(line => /not passed on: too much waits for this target/.test(line.outcome))
+    assert.equal(dropped.length > 0, !spooled)
+  })
+
 test('a spool that cannot be used is said at the start', async t => {
   const file = join(tempFolder(t), 'file')
   writeFileSync(file, 'x')
