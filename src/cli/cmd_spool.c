@@ -147,6 +147,7 @@ static int run_action(spool_options *o, const char *action, int count, char **na
                         : xh_usage_error(&xh_cmd_spool, "show: name one job, by its number or its delivery's id");
   } else {
     status = do_retry(o, db, count, names);
+    xh_spool_db_wake(o->folder);
   }
   xh_spool_db_close(db);
   return status;

@@ -7,8 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { RETRY_WAIT_MAX_MS = 3600 * 1000 };
-
 void receiver_print(xh_receiver *receiver)
 {
   receiver->options.print(receiver->options.arg, xh_buf_span(&receiver->line));
@@ -128,9 +126,9 @@ static size_t lane_of(const xh_receiver *receiver, const xh_job *job)
 static int64_t retry_wait(const xh_receiver *receiver, int attempt)
 {
   int64_t wait_ms = receiver->options.retry_wait_ms;
-  for (int i = 1; i < attempt && wait_ms < RETRY_WAIT_MAX_MS; i++)
+  for (int i = 1; i < attempt && wait_ms < XH_SPOOL_WAIT_MAX_MS; i++)
     wait_ms *= 2;
-  return wait_ms < RETRY_WAIT_MAX_MS ? wait_ms : RETRY_WAIT_MAX_MS;
+  return wait_ms < XH_SPOOL_WAIT_MAX_MS ? wait_ms : XH_SPOOL_WAIT_MAX_MS;
 }
 
 static void say(xh_receiver *receiver, const xh_job *job, const xh_job_outcome *outcome, bool ok, const char *words)

@@ -69,11 +69,56 @@ static void on_wake(uv_async_t *handle)
   }
 }
 
-static void free_spool(uv_handle_t *handle)
+static void free_spool(xh_spool *spool)
 {
-  xh_spool *spool = handle->data;
   free(spool->lanes);
   free(spool);
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+  xh_spool *spool = handle->data;
+  if (--spool->open_handles == 0)
+    free_spool(spool);
+}
+
+static void close_handles(xh_spool *spool)
+{
+  uv_close((uv_handle_t *)&spool->wake, on_closed);
+  uv_close((uv_handle_t *)&spool->watch, on_closed);
+}
+
+static void watch(xh_spool *spool);
+
+static void on_touched(uv_fs_event_t *handle, const char *name, int events, int status)
+{
+  (void)name;
+  (void)events;
+  xh_spool *spool = handle->data;
+  char path[PATH_MAX];
+  size_t size = sizeof path;
+  bool gone = status != 0 || uv_fs_event_getpath(handle, path, &size) != 0 || access(path, F_OK) != 0;
+  if (gone)
+    watch(spool);
+  uv_mutex_lock(&spool->lock);
+  spool->look = true;
+  uv_cond_signal(&spool->work);
+  uv_mutex_unlock(&spool->lock);
+}
+
+/* `xo-hooks spool` touches the file after it has made jobs due. When it can't be watched, the thread looks by itself now and then. */
+static void watch(xh_spool *spool)
+{
+  char path[PATH_MAX];
+  bool ok = snprintf(path, sizeof path, "%s/" XH_SPOOL_WAKE_FILE, spool->options.folder) < (int)sizeof path;
+  int fd = ok ? open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600) : -1;
+  if (fd >= 0)
+    close(fd);
+  uv_fs_event_stop(&spool->watch);
+  ok = fd >= 0 && uv_fs_event_start(&spool->watch, on_touched, path, 0) == 0;
+  uv_mutex_lock(&spool->lock);
+  spool->watching = ok;
+  uv_mutex_unlock(&spool->lock);
 }
 
 /* One receiver at a time: two would run the same jobs. The kernel gives the lock up with the process, however that ends. */
@@ -116,7 +161,6 @@ static int open_db(xh_spool *spool)
   return rc;
 }
 
-/* With `wake` open, everything else is freed with it on the loop. */
 static int start_thread(xh_spool *spool)
 {
   if (uv_mutex_init(&spool->lock) != 0)
@@ -125,11 +169,23 @@ static int start_thread(xh_spool *spool)
     uv_mutex_destroy(&spool->lock);
     return XH_ENOMEM;
   }
+  watch(spool);
   if (uv_thread_create(&spool->thread, spool_thread_main, spool) != 0) {
     uv_cond_destroy(&spool->work);
     uv_mutex_destroy(&spool->lock);
     return XH_ENOMEM;
   }
+  return 0;
+}
+
+static int open_handles(xh_spool *spool)
+{
+  uv_loop_t *loop = spool->options.loop;
+  spool->wake.data = spool->watch.data = spool;
+  if (uv_async_init(loop, &spool->wake, on_wake) != 0)
+    return XH_EIO;
+  uv_fs_event_init(loop, &spool->watch);
+  spool->open_handles = 2;
   return 0;
 }
 
@@ -144,21 +200,20 @@ int xh_spool_open(const xh_spool_options *options, xh_spool **ret_spool)
   xh_map_init(&spool->out);
   for (size_t i = 0; spool->lanes && i < options->lane_count; i++)
     xh_map_init(&spool->lanes[i].busy);
-  spool->wake.data = spool;
-  spool->last_prune_ms = xh_mono_ms();
+  spool->tidy_ms = xh_mono_ms();
   int rc = spool->lanes ? open_db(spool) : XH_ENOMEM;
-  if (rc == 0 && uv_async_init(options->loop, &spool->wake, on_wake) != 0)
-    rc = XH_EIO;
+  if (rc == 0)
+    rc = open_handles(spool);
   if (rc) {
     close_db(spool);
-    free_spool((uv_handle_t *)&spool->wake);
+    free_spool(spool);
     return rc;
   }
   spool_mark_more(spool);
   rc = start_thread(spool);
   if (rc) {
     close_db(spool);
-    uv_close((uv_handle_t *)&spool->wake, free_spool);
+    close_handles(spool);
     return rc;
   }
   *ret_spool = spool;
@@ -266,5 +321,5 @@ void xh_spool_close(xh_spool *spool)
   close_db(spool);
   uv_cond_destroy(&spool->work);
   uv_mutex_destroy(&spool->lock);
-  uv_close((uv_handle_t *)&spool->wake, free_spool);
+  close_handles(spool);
 }

@@ -10,6 +10,8 @@
 
 #include <uv.h>
 
+enum { XH_SPOOL_WAIT_MAX_MS = 3600 * 1000 }; /* before the next attempt; what waits longer was dated by a clock that was wrong */
+
 typedef struct xh_spool xh_spool;
 
 typedef struct xh_spool_options {

@@ -303,9 +303,26 @@ int xh_spool_db_state(xh_spool_db *db, const char *delivery, int *ret_state)
   return spool_error_of(code);
 }
 
-void xh_spool_db_shrink(xh_spool_db *db)
+int xh_spool_db_pull_in(xh_spool_db *db, int64_t latest_ms)
+{
+  char sql[96];
+  snprintf(sql, sizeof sql, "UPDATE job SET next_ms = 1 WHERE state = 0 AND next_ms > %lld", (long long)latest_ms);
+  return spool_exec(db, sql);
+}
+
+int xh_spool_db_tidy(xh_spool_db *db, int64_t since_ms, bool *ret_more, int64_t *ret_oldest_ms)
 {
   char sql[64];
+  int64_t pages = 0;
+  *ret_oldest_ms = INT64_MAX;
+  int rc = xh_spool_db_each_seen(db, since_ms, NULL, NULL);
   snprintf(sql, sizeof sql, "PRAGMA incremental_vacuum(%d)", SHRINK_PAGES);
-  sqlite3_exec(db->db, sql, NULL, NULL, NULL); /* what is not given back today is given back later */
+  if (rc == 0)
+    rc = spool_exec(db, sql);
+  if (rc == 0)
+    rc = spool_read_number(db, "PRAGMA freelist_count", &pages);
+  if (rc == 0)
+    rc = spool_read_number(db, "SELECT at_ms FROM seen ORDER BY at_ms LIMIT 1", ret_oldest_ms);
+  *ret_more = pages > 0;
+  return rc;
 }

@@ -14,6 +14,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define XH_SPOOL_WAKE_FILE "wake" /* in the folder; made and watched by the receiver, touched by xh_spool_db_wake */
+
 typedef struct xh_spool_db xh_spool_db;
 
 /* Opens it, and with `create` makes folder (0700), file (0600) and tables. Returns 0, or XH_ENOENT without `create`, XH_EVERSION, XH_ECORRUPT,
@@ -68,8 +70,12 @@ int xh_spool_db_each_seen(xh_spool_db *db, int64_t since_ms, void (*found)(void 
 /* The same of one delivery. */
 int xh_spool_db_state(xh_spool_db *db, const char *delivery, int *ret_state);
 
-/* Gives free pages back to the file system, some at a time. */
-void xh_spool_db_shrink(xh_spool_db *db);
+/* What waits for a time after `latest_ms` becomes due now: the clock was set back, or was wrong. */
+int xh_spool_db_pull_in(xh_spool_db *db, int64_t latest_ms);
+
+/* Forgets deliveries before `since_ms`, and gives free pages back to the file system, some at a time: *ret_more says whether there are others.
+ * *ret_oldest_ms is of the oldest delivery that is remembered, INT64_MAX without one. */
+int xh_spool_db_tidy(xh_spool_db *db, int64_t since_ms, bool *ret_more, int64_t *ret_oldest_ms);
 
 /* For people. Strings are borrowed for the callback. */
 typedef struct xh_spool_row {
@@ -93,6 +99,9 @@ int xh_spool_db_show(xh_spool_db *db, const char *name, xh_spool_row_cb found, v
 
 /* Makes failed jobs pending again, with all their attempts: all of them, or those of a number or delivery's id. */
 int xh_spool_db_retry(xh_spool_db *db, const char *name, int64_t *ret_count);
+
+/* Has a receiver of this folder, if one runs, look for what was made due. */
+void xh_spool_db_wake(const char *folder);
 
 int xh_spool_db_count(xh_spool_db *db, int64_t *ret_pending, int64_t *ret_failed);
 int xh_spool_db_count_lane(xh_spool_db *db, const char *lane, int64_t *ret_pending);

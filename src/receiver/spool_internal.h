@@ -35,6 +35,7 @@ typedef struct lane {
   int64_t cursor;
   bool more;      /* rows after the cursor may exist */
   int64_t due_ms; /* by the wall clock, not before it is a next attempt due; 0: look */
+  bool room;      /* due_ms may be acted on: nothing due was left for want of room */
   op_list freed;  /* ended jobs of objects for which another one may be pending */
   xh_job_list loaded;
   xh_map busy;    /* the objects of jobs that are loaded or handed out */
@@ -48,11 +49,15 @@ struct xh_spool {
   int lock_fd;
   uv_thread_t thread;
   uv_async_t wake;
+  uv_fs_event_t watch; /* of XH_SPOOL_WAKE_FILE */
+  int open_handles;
   uv_mutex_t lock;
   uv_cond_t work;
   op_list asked, answered; /* under the lock */
   lane *lanes;
-  bool stopping, granted;
+  bool stopping, granted; /* under the lock */
+  bool look;     /* another process has made jobs due; under the lock */
+  bool watching; /* `look` will be set; under the lock */
   int state; /* of the database: 0, or why it refuses; under the lock */
   int told;  /* the state that the loop knows; under the lock */
   int64_t pending_at_start, failed_at_start;
@@ -60,7 +65,8 @@ struct xh_spool {
   op_list held; /* ends of jobs that could not be written yet */
   xh_map out;   /* spool_id → out_job, of those that are loaded or handed out */
   int write_rc, load_rc; /* of the last try */
-  int64_t last_look_ms, last_prune_ms;
+  int64_t last_look_ms, tidy_ms; /* monotonic; tidy_ms: INT64_MAX when there is nothing to tidy up */
+  int64_t clock_ms;              /* what the wall clock is ahead of the monotonic one */
 };
 
 void spool_push(op_list *list, op *o);

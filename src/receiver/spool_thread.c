@@ -5,7 +5,18 @@
 
 #include <stdlib.h>
 
-enum { TICK_MS = 200, LOOK_EVERY_MS = 100, PRUNE_EVERY_MS = 60000, HELD_WAIT_MS = 500 };
+enum {
+  AGAIN_MS = 500,             /* after the disk, or memory, refused */
+  BLIND_LOOK_MS = 1000,       /* when the folder can't be watched */
+  CLOCK_LOOK_MS = 60 * 1000,  /* while a job waits for its time: the clock may be set */
+  TIDY_MS = 60 * 1000,        /* between two */
+  TIDY_REST_MS = 3600 * 1000, /* with nothing to do but to forget */
+};
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+  return a < b ? a : b;
+}
 
 static void append_all(op_list *to, op_list *from)
 {
@@ -96,18 +107,45 @@ static void write_batch(xh_spool *spool, op_list *batch)
       spool_window_end(spool, o);
     }
   append_all(&spool->held, &ends);
+  if (rc == 0)
+    spool->tidy_ms = earlier(spool->tidy_ms, xh_mono_ms() + TIDY_MS);
   spool->write_rc = rc;
   update_state(spool);
 }
 
-static void load(xh_spool *spool)
+/* Dates in the database are of the wall clock, and that can be set. At the start, too. */
+static void check_clock(xh_spool *spool)
+{
+  int64_t now_ms = xh_wall_ms(), clock_ms = now_ms - xh_mono_ms();
+  if (clock_ms - spool->clock_ms < XH_CLOCK_JUMP_MS && spool->clock_ms - clock_ms < XH_CLOCK_JUMP_MS)
+    return;
+  if (xh_spool_db_pull_in(spool->db, now_ms + XH_SPOOL_WAIT_MAX_MS + XH_CLOCK_JUMP_MS) != 0)
+    return; /* looked at again with the next turn */
+  spool->clock_ms = clock_ms;
+  for (size_t i = 0; i < spool->options.lane_count; i++)
+    spool->lanes[i].due_ms = 0;
+}
+
+/* Has another process changed anything? */
+static void check_others(xh_spool *spool)
 {
   int64_t now_ms = xh_mono_ms();
-  bool asked = false, look = now_ms - spool->last_look_ms >= LOOK_EVERY_MS; /* for what another process has changed */
+  uv_mutex_lock(&spool->lock);
+  bool look = spool->look || (!spool->watching && now_ms - spool->last_look_ms >= BLIND_LOOK_MS);
+  spool->look = false;
+  uv_mutex_unlock(&spool->lock);
+  if (!look)
+    return;
+  spool->last_look_ms = now_ms;
+  for (size_t i = 0; i < spool->options.lane_count; i++)
+    spool->lanes[i].due_ms = 0;
+}
+
+static void load(xh_spool *spool)
+{
+  bool asked = false;
   int rc = 0;
-  spool->last_look_ms = look ? now_ms : spool->last_look_ms;
   for (size_t i = 0; i < spool->options.lane_count; i++) {
-    spool->lanes[i].due_ms = look ? 0 : spool->lanes[i].due_ms;
     int lane_rc = spool_window_load(spool, i, &asked);
     rc = rc ? rc : lane_rc;
   }
@@ -115,11 +153,18 @@ static void load(xh_spool *spool)
     spool->load_rc = rc;
     update_state(spool);
   }
-  if (now_ms - spool->last_prune_ms >= PRUNE_EVERY_MS) {
-    spool->last_prune_ms = now_ms;
-    xh_spool_db_each_seen(spool->db, xh_wall_ms() - XH_SEEN_KEEP_MS, NULL, NULL);
-    xh_spool_db_shrink(spool->db);
-  }
+}
+
+static void tidy(xh_spool *spool)
+{
+  int64_t now_ms = xh_mono_ms(), oldest_ms;
+  bool more;
+  if (now_ms < spool->tidy_ms)
+    return;
+  if (xh_spool_db_tidy(spool->db, xh_wall_ms() - XH_SEEN_KEEP_MS, &more, &oldest_ms) != 0 || more)
+    spool->tidy_ms = now_ms + TIDY_MS;
+  else
+    spool->tidy_ms = oldest_ms < INT64_MAX ? now_ms + TIDY_REST_MS : INT64_MAX;
 }
 
 static void hand_over(xh_spool *spool)
@@ -141,10 +186,32 @@ static void hand_over(xh_spool *spool)
   }
 }
 
+/* Until something is to be done that nobody asks for; INT64_MAX: nothing is. */
+static int64_t rest_ms(const xh_spool *spool, bool watching)
+{
+  int64_t now_ms = xh_wall_ms(), rest = watching ? INT64_MAX : BLIND_LOOK_MS;
+  if (spool->held.first || spool->load_rc)
+    rest = earlier(rest, AGAIN_MS);
+  for (size_t i = 0; i < spool->options.lane_count; i++) {
+    const lane *l = &spool->lanes[i];
+    if (l->loaded.first)
+      rest = earlier(rest, AGAIN_MS);
+    if (l->room && l->due_ms < INT64_MAX)
+      rest = earlier(rest, earlier(l->due_ms > now_ms ? l->due_ms - now_ms : 0, CLOCK_LOOK_MS));
+  }
+  int64_t mono_ms = xh_mono_ms();
+  return spool->tidy_ms == INT64_MAX ? rest : earlier(rest, spool->tidy_ms > mono_ms ? spool->tidy_ms - mono_ms : 0);
+}
+
 static void wait_for_work(xh_spool *spool)
 {
-  if (!spool->asked.first && !spool->stopping && !spool->granted)
-    uv_cond_timedwait(&spool->work, &spool->lock, (uint64_t)(spool->held.first ? HELD_WAIT_MS : TICK_MS) * 1000000);
+  if (!spool->asked.first && !spool->stopping && !spool->granted && !spool->look) {
+    int64_t rest = rest_ms(spool, spool->watching);
+    if (rest == INT64_MAX)
+      uv_cond_wait(&spool->work, &spool->lock);
+    else
+      uv_cond_timedwait(&spool->work, &spool->lock, (uint64_t)rest * 1000000);
+  }
   spool->granted = false;
 }
 
@@ -163,7 +230,10 @@ void spool_thread_main(void *arg)
       write_batch(spool, &batch);
     if (stopping)
       break;
+    check_clock(spool);
+    check_others(spool);
     load(spool);
+    tidy(spool);
     hand_over(spool);
     uv_mutex_lock(&spool->lock);
     bool any = spool->answered.first || spool->state != spool->told;

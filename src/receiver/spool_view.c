@@ -2,7 +2,11 @@
 
 #include "base/err.h"
 
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #define ROW_COLUMNS "id, state, delivery, method, lane, object, error, tail, resume, type, attempts, received_ms, next_ms, failed_ms"
 
@@ -94,6 +98,13 @@ int xh_spool_db_retry(xh_spool_db *db, const char *name, int64_t *ret_count)
   if (code == SQLITE_DONE)
     *ret_count = count;
   return spool_error_of(code);
+}
+
+void xh_spool_db_wake(const char *folder)
+{
+  char path[PATH_MAX];
+  if (snprintf(path, sizeof path, "%s/" XH_SPOOL_WAKE_FILE, folder) < (int)sizeof path)
+    utimensat(AT_FDCWD, path, NULL, AT_SYMLINK_NOFOLLOW); /* missing when no receiver ever ran */
 }
 
 int xh_spool_db_count(xh_spool_db *db, int64_t *ret_pending, int64_t *ret_failed)

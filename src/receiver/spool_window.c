@@ -86,7 +86,8 @@ int spool_window_load(xh_spool *spool, size_t index, bool *ret_asked)
   uv_mutex_lock(&spool->lock);
   f.credits = l->credits;
   uv_mutex_unlock(&spool->lock);
-  if (f.credits <= (int64_t)l->loaded.count || (!l->freed.first && l->due_ms > now_ms && !l->more))
+  l->room = f.credits > (int64_t)l->loaded.count;
+  if (!l->room || (!l->freed.first && l->due_ms > now_ms && !l->more))
     return 0;
   *ret_asked = true;
   rc = load_freed(l, spool->db, name, &taker, &full);
@@ -99,6 +100,7 @@ int spool_window_load(xh_spool *spool, size_t index, bool *ret_asked)
     rc = xh_spool_db_load(spool->db, name, &l->cursor, &taker, &full);
     l->more = rc != 0 || full;
   }
+  l->room = rc == 0 && !full;
   return rc;
 }
 

@@ -1,6 +1,6 @@
 // xo-hooks listen --spool and xo-hooks spool: stored before the answer, done afterwards, over kill -9 and restarts.
 import assert from 'node:assert/strict'
-import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 
@@ -179,6 +179,31 @@ test('--serial with a spool: the events of an object wait for the one that is tr
   await spoolEmpty(s.folder)
   assert.deepEqual(s.notes().filter(note => note !== 'msg_2 1'), ['msg_0 1', 'msg_0 2', 'msg_0 3', 'msg_1 1', 'msg_3 1'])
   assert.ok(s.notes().indexOf('msg_2 1') < s.notes().indexOf('msg_1 1'), 'another object does not wait')
+})
+
+// How often the threads of a process have waited for something until now.
+const waits = pid =>
+  readdirSync(`/proc/${pid}/task`).reduce((sum, task) => sum + Number(readFileSync(`/proc/${pid}/task/${task}/status`, 'utf8').match(/^voluntary_ctxt_switches:\s*(\d+)/m)[1]), 0)
+
+test('an idle receiver sleeps, also while jobs wait for their time; a retry by hand wakes it', async t => {
+  const s = spooling(t, '[ -e go ]')
+  const preset = process.env.XH_PRESET === 'tsan' ? 'release' : undefined // ThreadSanitizer has a thread that ticks
+  const before = await s.start(['--retry', '0'], { preset })
+  await numbered(before, 0)
+  await until('one has failed', async () => (await spoolList(s.folder, '--failed')).length === 1)
+  await before.stop()
+  const r = await s.start(['--retry-wait', '1h', '--forward', 'http://127.0.0.1:9/'], { preset })
+  await numbered(r, 1)
+  await until('two wait for their next attempt', async () => (await spoolList(s.folder)).filter(job => job.nextAt > Date.now()).length === 2)
+  await until('2 s of sleep', async () => {
+    const had = waits(r.process.pid)
+    await new Promise(resolve => setTimeout(resolve, 2000))
+    return waits(r.process.pid) - had <= 1
+  })
+  s.touch('go')
+  assert.equal((await spool(s.folder, 'retry', 'msg_0')).stdout, '1 made due now\n')
+  await until('it ran', () => s.notes().length === 3)
+  assert.deepEqual(s.notes(), ['msg_0 1', 'msg_1 1', 'msg_0 1'])
 })
 
 test('--serial: a job that is retried by hand while another one of its object runs comes next, and each once', async t => {

@@ -229,6 +229,40 @@ static void a_retry_by_hand_waits_for_the_one_of_its_object_that_runs(void **sta
   behind(f, "1", "c.1", NONE);
 }
 
+static void what_waits_for_a_date_far_away_becomes_due(void **state)
+{
+  fixture *f = *state;
+  add(f, "a", NULL);
+  add(f, "b", NULL);
+  const xh_spool_failure soon = {.attempts = 1, .next_ms = NOW + 500}, far = {.attempts = 1, .next_ms = NOW + 501};
+  assert_int_equal(xh_spool_db_failure(f->db, 1, &soon, NOW), 0);
+  assert_int_equal(xh_spool_db_failure(f->db, 2, &far, NOW), 0);
+  assert_int_equal(xh_spool_db_pull_in(f->db, NOW + 500), 0);
+  due(f, NOW, "b.2", NOW + 500);
+}
+
+static void what_is_left_to_tidy_up_is_said(void **state)
+{
+  fixture *f = *state;
+  bool more = true;
+  int64_t oldest_ms = 0;
+  assert_int_equal(xh_spool_db_tidy(f->db, NOW, &more, &oldest_ms), 0);
+  assert_false(more);
+  assert_true(oldest_ms == INT64_MAX);
+  assert_int_equal(xh_spool_db_add_seen(f->db, "old", NOW - 1), 0);
+  assert_int_equal(xh_spool_db_add_seen(f->db, "new", NOW + 1), 0);
+  static char body[2000000], name[] = "big";
+  memset(body, 'x', sizeof body);
+  xh_job job = {.delivery = name, .body = body, .body_len = sizeof body};
+  assert_int_equal(xh_spool_db_add(f->db, &job, NOW), 0);
+  assert_int_equal(xh_spool_db_done(f->db, job.spool_id), 0);
+  assert_int_equal(xh_spool_db_tidy(f->db, NOW, &more, &oldest_ms), 0);
+  assert_true(more);
+  assert_int_equal(oldest_ms, NOW + 1);
+  assert_int_equal(xh_spool_db_tidy(f->db, NOW, &more, &oldest_ms), 0);
+  assert_false(more);
+}
+
 typedef struct memory {
   char text[256];
 } memory;
@@ -288,6 +322,8 @@ int main(void)
       cmocka_unit_test_setup_teardown(what_failed_for_good_waits_for_a_retry_by_hand, set_up, tear_down),
       cmocka_unit_test_setup_teardown(one_job_of_an_object_at_a_time, set_up, tear_down),
       cmocka_unit_test_setup_teardown(a_retry_by_hand_waits_for_the_one_of_its_object_that_runs, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(what_waits_for_a_date_far_away_becomes_due, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(what_is_left_to_tidy_up_is_said, set_up, tear_down),
       cmocka_unit_test_setup_teardown(deliveries_are_remembered_with_their_jobs, set_up, tear_down),
       cmocka_unit_test_setup_teardown(files_are_ours_alone_and_a_strange_one_is_refused, set_up, tear_down),
   };
