@@ -14,7 +14,7 @@ function timeOf(name, value) {
   return ms
 }
 
-const list = value => (typeof value === 'string' ? value.split(',') : value)
+const list = value => (typeof value === 'string' ? value.split(',').map(item => item.trim()) : value)
 const times = ({ since, until, ...params }) => ({ ...params, since: timeOf('since', since), until: timeOf('until', until) })
 
 // A new object for each parameter: the host takes `optional` away while it reads one, so that a shared one is optional only once.
