@@ -2,7 +2,7 @@
 
 // Which calls concern us at all: the only thing that runs for every API call of the host, so one Map look-up. What exactly a
 // hook wants of an event (`when`, `fields`) is the delivery program's business; here is only what spares the host work: calls without a
-// hook, and results, which can be of many megabytes, that no hook would send.
+// hook, and results, which can be of many megabytes, that no hook would look at.
 
 const SUCCESS = 1
 const FAILURE = 2
@@ -19,11 +19,13 @@ function pattern(method) {
   return new RegExp(`^${method.split('*').map(literal).join('.*')}$`, 's')
 }
 
-// Does the hook send results that are objects or lists?
-function sendsResult({ format, advanced }) {
-  const fields = advanced?.fields
-  if (fields !== undefined) return fields.some(field => field === 'result' || field.startsWith('result.'))
-  return !TERSE_FORMATS.includes(format)
+const isOfResult = property => property === 'result' || property.startsWith('result.')
+
+// Does the hook need results that are objects or lists: to send them, or to decide whether it sends?
+function needsResult({ format, advanced }) {
+  const { fields, when } = advanced ?? {}
+  if (when?.some(({ property }) => isOfResult(property))) return true
+  return fields === undefined ? !TERSE_FORMATS.includes(format) : fields.some(isOfResult)
 }
 
 function add(entry, hook) {
@@ -33,7 +35,7 @@ function add(entry, hook) {
   return {
     pre: entry.pre || pre,
     post: entry.post | (type === 'pre' ? 0 : (ONLY[advanced?.only] ?? SUCCESS | FAILURE)),
-    result: entry.result || (type !== 'pre' && sendsResult(hook)),
+    result: entry.result || (type !== 'pre' && needsResult(hook)),
     waitMs: Math.max(entry.waitMs, waitMs),
   }
 }
@@ -50,7 +52,7 @@ class Table {
       .map(hook => ({ hook, fits: hook.method.includes('*') ? pattern(hook.method) : undefined }))
   }
 
-  // { pre, post, result, waitMs }: is the method hooked before the call, after it (bits SUCCESS and FAILURE), does a hook send what the
+  // { pre, post, result, waitMs }: is the method hooked before the call, after it (bits SUCCESS and FAILURE), does a hook need what the
   // call returned, and how long may the call wait for answers.
   get(method) {
     return this.#seen.get(method) ?? this.#find(method)
@@ -66,4 +68,4 @@ class Table {
   }
 }
 
-module.exports = { Table, SUCCESS, FAILURE }
+module.exports = { DEFAULT_TIMEOUT_S, SUCCESS, FAILURE, Table }
