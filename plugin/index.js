@@ -9,19 +9,21 @@ const { randomBytes } = require('node:crypto')
 const { apiMethods } = require('./lib/api.js')
 const { Backlog } = require('./lib/backlog.js')
 const { BackupPairs } = require('./lib/backup-pairs.js')
-const { checkConfiguration, findProgram, mistakesError } = require('./lib/program.js')
+const { assertHooks, checkConfiguration, findProgram, mistakesError } = require('./lib/program.js')
 const { Link } = require('./lib/link.js')
 const { makeLog, Seldom } = require('./lib/log.js')
 const { formSchema } = require('./lib/schema.js')
 const { hideSecrets, restoreSecrets } = require('./lib/secrets.js')
+const { settingsOf } = require('./lib/settings.js')
 const { openChild, openSocket } = require('./lib/transport.js')
-const { SUCCESS, FAILURE, Table } = require('./lib/table.js')
+const { DEFAULT_TIMEOUT_S, SUCCESS, FAILURE, Table } = require('./lib/table.js')
 
 const ID = 'web-hooks'
-const MEMORY_CAP_MIB = 64
 const DRAIN_MS = 5000 // how long unloading waits for the program's word on the last events
 const STOP_MS = 3000 // the same when the host stops
 const TEST_SLACK_MS = 5000
+const TIMER_MS_MAX = 2 ** 31 - 1
+const ENVELOPE_BYTES = 100 // at most, around an event's JSON
 
 const UNKNOWN_SECRET =
   'enter this secret anew: so much has changed at once that it is not known which of the hidden ones it is (or make one change at a time)'
@@ -32,12 +34,18 @@ const configurations = new WeakMap() // xo → () => the present configuration
 // A name as the protocol wants it.
 const sourceName = name => name.replace(/[^\w.@-]/g, '-').slice(0, 64)
 
+// What was thrown can be anything.
+const reasonOf = error => String(error?.message ?? error)
+
 // Writing a result of 10 MB as JSON holds the host up for 50 ms.
 function withoutLargeResult(data) {
   if (typeof data.result !== 'object') return data
   const { result, ...rest } = data
   return rest
 }
+
+// The text's length says it, but for one near the limit.
+const isLonger = (text, bytes) => text.length * 3 > bytes && Buffer.byteLength(text) > bytes
 
 class WebHooks {
   #xo
@@ -54,13 +62,13 @@ class WebHooks {
   #removeApiMethods
 
   constructor({ xo, staticConfig = {}, getDataDir }) {
-    const { binary, memoryCapMiB = MEMORY_CAP_MIB, socket, source } = staticConfig
+    const { binary, memoryCapBytes, socket, source } = settingsOf(staticConfig)
     this.#xo = xo
     this.#log = makeLog()
     this.#seldom = new Seldom(this.#log)
     this.#pairs = new BackupPairs(xo)
     this.#program = findProgram(binary)
-    this.#backlog = new Backlog(memoryCapMiB * 1024 * 1024)
+    this.#backlog = new Backlog(memoryCapBytes)
     this.getDataDir = getDataDir
     this.socket = socket
     // Sources that share a program are told apart by this name; alone, a name that outlives a change of the host's is better.
@@ -71,25 +79,30 @@ class WebHooks {
   // ---- what the host calls ----
 
   async configure(given) {
+    assertHooks(given)
     const { restored, unknown } = restoreSecrets(given, this.#configuration)
     const configuration = hideSecrets(restored ?? given)
     try {
       if (unknown.length > 0) throw Object.assign(new Error(), { mistakes: unknown.map(pointer => ({ pointer, message: UNKNOWN_SECRET })) })
-      const link = this.#link
-      if (link?.ready) {
-        // until the program has answered, an event may be for its old hooks or for its new ones, which are not known to be good yet
-        this.#table = new Table(this.#configuration, { everyResult: true })
-        const { warnings = [] } = await link.configure(configuration)
-        for (const { pointer, message } of warnings) this.#log.warn(`configuration: ${pointer}: ${message}`)
-      } else await checkConfiguration(this.#program, configuration)
+      await this.#apply(configuration)
     } catch (error) {
       this.#table = new Table(this.#configuration)
       throw error.mistakes === undefined ? error : mistakesError(error.mistakes, configuration)
     }
     this.#configuration = configuration
     this.#table = new Table(configuration)
-    if (this.#link !== undefined) this.#link.configuration = configuration
     if (configuration !== given) setImmediate(() => this.#saveAgain(configuration))
+  }
+
+  // Throws unless the configuration is good. Events of before keep the hooks of before, also when the program is not there yet.
+  async #apply(configuration) {
+    if (!this.#link?.ready) await checkConfiguration(this.#program, configuration)
+    const link = this.#link // it may have been made, or become ready, meanwhile
+    if (link === undefined) return
+    // until the program has answered, an event may be for its old hooks or for its new ones, which are not known to be good yet
+    this.#table = new Table(this.#configuration, { everyResult: true })
+    const { warnings = [] } = await link.configure(configuration)
+    for (const { pointer, message } of warnings) this.#log.warn(`configuration: ${pointer}: ${message}`)
   }
 
   // The host saves what it gave to configure(), after that: with secrets at the hooks that are now where theirs were, or under a name that
@@ -105,17 +118,7 @@ class WebHooks {
 
   async load() {
     const xo = this.#xo
-    const log = this.#log
-    const link = (this.#link ??= new Link({
-      open: await this.#transport(),
-      source: this.source,
-      session: randomBytes(9).toString('hex'),
-      backlog: this.#backlog,
-      log,
-      onSettled: id => this.#waiting.get(id)?.(),
-      onLost: () => this.#waiting.forEach(done => done()),
-    }))
-    link.configuration = this.#configuration
+    const link = (this.#link ??= await this.#makeLink())
     this.#removeApiMethods = xo.addApiMethods({
       webHooks: apiMethods({ call: (name, params) => link.call(name, params), stats: () => this.#stats() }),
     })
@@ -124,18 +127,36 @@ class WebHooks {
     xo.hooks?.on('stop', this.#onStop)
   }
 
+  async #makeLink() {
+    const open = await this.#transport()
+    this.#backlog.configuration = this.#configuration
+    return new Link({
+      open,
+      source: this.source,
+      session: randomBytes(9).toString('hex'),
+      backlog: this.#backlog,
+      log: this.#log,
+      seldom: this.#seldom,
+      onSettled: id => this.#waiting.get(id)?.(),
+      onLost: () => this.#waiting.forEach(done => done()),
+    })
+  }
+
   async unload() {
     const xo = this.#xo
     for (const [event, listener] of this.#listeners) xo.removeListener(event, listener)
     xo.hooks?.removeListener('stop', this.#onStop)
     this.#removeApiMethods()
     await this.#link.stop(DRAIN_MS)
+    this.#sayWaiting('wait in memory until the plugin is loaded again')
   }
 
   async test() {
     const hooks = this.#configuration.hooks
-    const timeouts = hooks.map(({ advanced }) => advanced?.timeout ?? 10)
-    const { results } = await this.#link.call('test', {}, Math.max(0, ...timeouts) * 1e3 + TEST_SLACK_MS)
+    // the program tests some at a time; one after the other would be the longest that it can take
+    const timeouts = hooks.filter(({ enabled }) => enabled !== false).map(({ advanced }) => advanced?.timeout ?? DEFAULT_TIMEOUT_S)
+    const limitMs = timeouts.reduce((sum, timeout) => sum + timeout * 1e3, TEST_SLACK_MS)
+    const { results } = await this.#link.call('test', {}, Math.min(limitMs, TIMER_MS_MAX))
     const failed = results.filter(({ ok }) => !ok)
     if (failed.length === 0) return
     const lines = failed.map(({ index, url, error, status }) => {
@@ -172,24 +193,39 @@ class WebHooks {
       if (isRun ? pairs.runIsDuplicate(type) : pairs.callIsDuplicate(type)) return
     }
     if (!wanted) return
-    let json
-    try {
-      json = JSON.stringify(sendsResult ? data : withoutLargeResult(data))
-    } catch (error) {
-      this.#counters.unserializable++
-      this.#seldom.warn(`an event of ${data.method} is not sent: it can't be written as JSON: ${error.message}`)
-      return
-    }
+    const json = this.#textOf(data, sendsResult)
+    if (json === undefined) return
     const link = this.#link
+    if (isLonger(json, link.lineBytes - ENVELOPE_BYTES)) return this.#tooLong(data, json)
     const wait = waitMs !== 0 && link.ready
     const id = ++link.lastId
     // `type` is put in here: a copy of `data` that has it costs more than writing all of it
     const head = `{"id":${id},${wait ? '"wait":true,' : ''}"event":`
     const taken = this.#backlog.add(id, head, json.slice(0, -1), `,"type":"${type}"}}\n`)
-    if (!taken) return this.#dropped(data, json)
+    if (!taken) return this.#doesNotFit(data, json)
     this.#counters.sent++
     link.kick(wait)
     if (wait) return this.#answered(id, waitMs)
+  }
+
+  #textOf(data, sendsResult) {
+    try {
+      return JSON.stringify(sendsResult ? data : withoutLargeResult(data))
+    } catch (error) {
+      return this.#withoutResult(data, reasonOf(error))
+    }
+  }
+
+  // An event that can't be written as JSON: all of it but the result, or nothing when it is not for that.
+  #withoutResult({ result, ...rest }, reason) {
+    try {
+      const json = JSON.stringify(rest)
+      this.#seldom.warn('result', `an event of ${rest.method} is sent without its result, which can't be written as JSON: ${reason}`)
+      return json
+    } catch (error) {
+      this.#counters.unserializable++
+      this.#seldom.warn('unserializable', `an event of ${rest.method} is not sent: it can't be written as JSON: ${reasonOf(error)}`)
+    }
   }
 
   // The hooks' own time limit is counted here as well, so that a call is released in time whatever the program does.
@@ -205,25 +241,46 @@ class WebHooks {
     })
   }
 
-  #dropped({ method }, json) {
-    this.#counters.dropped++
+  #doesNotFit({ method }, json) {
     const mib = this.#backlog.capBytes / 1048576
-    this.#seldom.warn(
+    this.#dropped(
+      'memory',
       `an event of ${method} (${json.length} bytes) was dropped: at most ${mib} MiB of events wait for the delivery program` +
         ` (memoryCapMiB), and ${this.#backlog.count} are waiting`
     )
   }
 
+  #tooLong({ method }, json) {
+    const { lineBytes } = this.#link
+    this.#dropped(
+      'length',
+      `an event of ${method} (${Buffer.byteLength(json)} bytes) was dropped: the delivery program takes at most ${lineBytes} (serve --line-cap)`
+    )
+  }
+
+  #dropped(kind, message) {
+    this.#counters.dropped++
+    this.#seldom.warn(kind, message)
+  }
+
   // ---- the rest ----
 
   async #transport() {
-    const log = this.#log
     if (this.socket !== undefined) return () => openSocket({ path: this.socket })
     const folder = await this.getDataDir()
-    return () => openChild({ program: this.#program, folder, log })
+    return () => openChild({ program: this.#program, folder, seldom: this.#seldom })
   }
 
-  #onStop = () => this.#link.drained(STOP_MS)
+  #onStop = async () => {
+    await this.#link.drained(STOP_MS)
+    this.#sayWaiting('are lost unless it has read them')
+  }
+
+  #sayWaiting(what) {
+    const { count } = this.#backlog
+    if (count > 0) this.#log.warn(`${count} event${count === 1 ? '' : 's'} that the delivery program has not confirmed ${what}`)
+    this.#seldom.flush()
+  }
 
   async #stats() {
     const link = this.#link

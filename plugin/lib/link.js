@@ -3,19 +3,37 @@
 // The connection to the delivery program (docs/protocol.md): makes it again whenever it is lost, tells the configuration each time, writes
 // what waits in the backlog, matches answers with questions. Knows nothing of the host.
 
+const { Lines } = require('./lines.js')
+
 const PROTOCOL = 1
+const HELLO_MS = 10_000 // a service that has not said hello by then is no xo-hooks, or is stuck
+const HELLO_LENGTH_MAX = 4096
+const ANSWER_LENGTH_MAX = 256 * 1024 * 1024 // a delivery with event and body, each as long as a line may be
+const LINE_BYTES = 64 * 1024 * 1024 // the program's longest line unless it says otherwise
 const BACKOFF_MS = { first: 100, most: 5000, steady: 10_000 }
 const GATHER_MS = 4
 const WRITE_AHEAD = 1024 * 1024 // bytes handed to the stream that the other side has not read yet
+
+const isObject = value => typeof value === 'object' && value !== null
+
+// Is it a message of the protocol, as far as we rely on it?
+function isMessage(message) {
+  if (!isObject(message)) return false
+  const { acceptedUpTo = 0, hello, error = {} } = message
+  if (!Number.isInteger(acceptedUpTo) || !isObject(error)) return false
+  return hello === undefined || (isObject(hello) && Number.isInteger(hello.acceptedUpTo) && Number.isInteger(hello.lineBytes))
+}
 
 class Link {
   #open
   #hello
   #backlog
   #log
+  #seldom
   #onSettled
+  #helloMs
   #transport
-  #configuration
+  #closing // the end of a transport that was given up
   #pending = new Map() // id of a question → { resolve, reject, timer }
   #ready = false
   #wanted = false
@@ -25,19 +43,22 @@ class Link {
   #held = '' // messages that wait for the end of an event of which a part is written
   #retryMs = BACKOFF_MS.first
   #retryTimer
-  #complained = 0
+  #helloTimer
+  #isTroubled = false
   #whenIdle = []
   refused = 0 // events that the program did not take
   connections = 0
-  lineBytes = Infinity
+  lineBytes = LINE_BYTES
   lastId = 0
 
   // `open()` gives a transport; `onSettled(id)` hears that nobody needs to wait for an event any more, onLost() that nobody will ever say so.
-  constructor({ open, source, session, backlog, log, onSettled, onLost }) {
+  constructor({ open, source, session, backlog, log, seldom, onSettled, onLost, helloMs = HELLO_MS }) {
     this.#open = open
     this.#hello = { protocol: PROTOCOL, source, session, acks: 'cumulative' }
     this.#backlog = backlog
     this.#log = log
+    this.#seldom = seldom
+    this.#helloMs = helloMs
     this.#onSettled = onSettled
     this.onLost = onLost
   }
@@ -58,12 +79,14 @@ class Link {
     clearTimeout(this.#retryTimer)
     const transport = this.#transport
     this.#lost('closed')
-    await transport?.close()
+    await Promise.all([transport?.close(), this.#closing])
   }
 
-  // Resolves when the program has confirmed every event, there is no connection, or the time is over.
+  // Resolves when the program has confirmed every event, or the time is over. Without a connection, one is tried at once.
   drained(limitMs) {
-    if (!this.#ready || this.#backlog.count === 0) return Promise.resolve()
+    if (this.#backlog.count === 0) return Promise.resolve()
+    this.#retryMs = BACKOFF_MS.first
+    this.#connect()
     return new Promise(resolve => {
       const timer = setTimeout(resolve, limitMs)
       this.#whenIdle.push(() => {
@@ -87,51 +110,89 @@ class Link {
     return this.#ask({ call: name, params }, timeoutMs)
   }
 
-  // Replaces the hooks. Rejects with the program's error, whose `mistakes` say what is wrong; then the old ones stay.
+  // Replaces the hooks for the events from here on. Rejects with the program's error, whose `mistakes` say what is wrong, or when it does not
+  // answer; then the old ones stay. Without a connection it is told later, and the configuration must be known to be good.
   async configure(configuration, timeoutMs = 10_000) {
-    const answer = await this.#ask({ configure: configuration }, timeoutMs)
-    this.#configuration = configuration
-    return answer
-  }
-
-  // What every new connection starts with.
-  set configuration(configuration) {
-    this.#configuration = configuration
+    const id = ++this.lastId
+    this.#backlog.addConfiguration(id, configuration)
+    if (!this.#ready) return {}
+    const answer = this.#expect(id, timeoutMs)
+    this.kick(true)
+    try {
+      return await answer
+    } catch (error) {
+      this.#backlog.revoke(id, ++this.lastId)
+      this.kick(true)
+      throw error
+    }
   }
 
   #ask(question, timeoutMs) {
     if (!this.#ready) return Promise.reject(new Error('there is no connection to the delivery program'))
     const id = ++this.lastId
+    const answer = this.#expect(id, timeoutMs)
+    this.#write({ id, ...question })
+    return answer
+  }
+
+  #expect(id, timeoutMs) {
     return new Promise((resolve, reject) => {
       const late = () => {
         this.#pending.delete(id)
-        reject(Object.assign(new Error(`the delivery program has not answered within ${timeoutMs / 1e3} s`), { late: true }))
+        reject(new Error(`the delivery program has not answered within ${timeoutMs / 1e3} s`))
       }
-      this.#pending.set(id, { resolve, reject, timer: setTimeout(late, timeoutMs) })
-      this.#write({ id, ...question })
+      this.#pending.set(id, { resolve, reject, timer: timeoutMs === Infinity ? undefined : setTimeout(late, timeoutMs) })
     })
   }
 
   #connect() {
-    const transport = this.#open()
+    clearTimeout(this.#retryTimer)
+    if (this.#transport !== undefined || !this.#wanted) return
+    let transport
+    try {
+      transport = this.#open()
+    } catch (error) {
+      return this.#lost(error.message)
+    }
     this.#transport = transport
-    let rest = ''
+    const lines = new Lines()
     transport.output.setEncoding('utf8').on('data', text => {
-      if (transport !== this.#transport) return
-      if (rest !== '') text = rest + text
-      let from = 0
-      for (let to; (to = text.indexOf('\n', from)) !== -1; from = to + 1) this.#answer(text.slice(from, to))
-      rest = from === 0 ? text : text.slice(from)
+      if (transport === this.#transport) this.#read(lines, text)
     })
     transport.input.on('drain', this.#flush)
     transport.onEnd(reason => {
       if (transport === this.#transport) this.#lost(reason)
     })
+    this.#helloTimer = setTimeout(() => this.#withoutHello(transport), this.#helloMs).unref()
     this.#write({ hello: this.#hello })
   }
 
-  #lost(reason) {
+  #read(lines, text) {
+    const transport = this.#transport
+    for (const line of lines.add(text)) {
+      this.#answer(line)
+      if (transport !== this.#transport) return
+    }
+    if (lines.length > (this.#ready ? ANSWER_LENGTH_MAX : HELLO_LENGTH_MAX)) this.#giveUp('a line without an end was received')
+  }
+
+  // Our own child may have much to read before it answers, and its end is seen; what a service waits for is not known.
+  #withoutHello(transport) {
+    const reason = `no hello within ${this.#helloMs / 1e3} s`
+    if (transport.isOwn) this.#complain(reason)
+    else this.#giveUp(reason)
+  }
+
+  // Ends a connection that is of no use.
+  #giveUp(reason) {
+    this.#closing = this.#transport.close({ atOnce: true })
+    this.#lost(reason, this.#closing)
+  }
+
+  // After `ended`, the connection is made again.
+  #lost(reason, ended = Promise.resolve()) {
     const steady = this.#ready && Date.now() - this.readyAt > BACKOFF_MS.steady
+    clearTimeout(this.#helloTimer)
     this.#transport = undefined
     this.#ready = false
     this.#backlog.rewind()
@@ -142,20 +203,19 @@ class Link {
     }
     this.#pending.clear()
     this.onLost()
-    this.#idle()
     if (!this.#wanted) return
-    if (steady) this.#retryMs = BACKOFF_MS.first
     this.#complain(reason)
-    this.#retryTimer = setTimeout(() => this.#connect(), this.#retryMs).unref()
-    this.#retryMs = Math.min(this.#retryMs * 2, BACKOFF_MS.most)
+    if (steady) this.#retryMs = BACKOFF_MS.first
+    const waitMs = this.#retryMs
+    this.#retryMs = Math.min(waitMs * 2, BACKOFF_MS.most)
+    ended.then(() => {
+      if (this.#wanted) this.#retryTimer = setTimeout(() => this.#connect(), waitMs).unref()
+    })
   }
 
-  // The first loss is told at once, the following attempts once a minute.
   #complain(reason) {
-    const now = Date.now()
-    if (now - this.#complained < 60_000) return
-    this.#complained = now
-    this.#log.warn(`no connection to the delivery program: ${reason}; trying again, events wait in memory`)
+    this.#isTroubled = true
+    this.#seldom.warn('connection', `no connection to the delivery program: ${reason}; trying again, events wait in memory`)
   }
 
   #write(message) {
@@ -196,15 +256,28 @@ class Link {
     try {
       message = JSON.parse(line)
     } catch {
-      this.#log.error(`the delivery program said what is no JSON: ${line.slice(0, 200)}`)
-      return
+      // told as what is no message
     }
+    if (!isMessage(message)) return this.#giveUp(`what was received is no message of xo-hooks: ${line.slice(0, 200)}`)
     const { id, acceptedUpTo, hello, settled, error } = message
     if (acceptedUpTo !== undefined) this.#confirm(acceptedUpTo)
     else if (settled !== undefined) this.#onSettled(id)
     else if (hello !== undefined) this.#welcome(hello)
+    else if (this.#backlog.waitsFor(id)) this.#configured(id, message)
     else if (this.#pending.has(id)) this.#resolve(id, message)
     else if (error !== undefined) this.#refused(id, error)
+  }
+
+  #configured(id, message) {
+    const { error } = message
+    this.#backlog.settle(error === undefined)
+    if (this.#pending.has(id)) this.#resolve(id, message)
+    else if (error !== undefined) this.#refusedConfiguration(error)
+    this.#flush()
+  }
+
+  #refusedConfiguration({ message }) {
+    this.#log.error(`the delivery program refused the configuration: ${message}`)
   }
 
   #resolve(id, { error, result, warnings }) {
@@ -216,28 +289,28 @@ class Link {
   }
 
   #refused(id, { code, message }) {
-    this.refused++
     if (id !== undefined) {
-      this.#backlog.drop(id)
+      if (!this.#backlog.drop(id)) return // an answer that came late
       this.#onSettled(id)
       if (this.#backlog.count === 0) this.#idle()
     }
+    this.refused++
     this.#log.error(`the delivery program refused ${id === undefined ? 'a line' : `event ${id}`}: ${code}: ${message}`)
   }
 
   // The first answer: from here on the connection is of use. The configuration goes first, then what was not confirmed.
   #welcome({ acceptedUpTo, lineBytes, version }) {
+    clearTimeout(this.#helloTimer)
     this.#confirm(acceptedUpTo)
     this.lineBytes = lineBytes
     this.#ready = true
     this.readyAt = Date.now()
     this.connections++
-    if (this.#complained !== 0) this.#log.warn(`connected to the delivery program ${version} again`)
-    this.#complained = 0
-    if (this.#configuration !== undefined)
-      this.configure(this.#configuration).catch(error => {
-        if (this.#ready) this.#log.error(`the delivery program refused the configuration: ${error.message}`)
-      })
+    if (this.#isTroubled && this.#seldom.warn('connected', `connected to the delivery program ${version} again`)) this.#seldom.flush()
+    this.#isTroubled = false
+    this.#ask({ configure: this.#backlog.configuration }, Infinity).catch(error => {
+      if (this.#ready) this.#refusedConfiguration(error)
+    })
     this.#flush()
   }
 }

@@ -12,23 +12,56 @@ function makeLog() {
   }
 }
 
-// Says the first of a kind of trouble at once and then at most one line a minute, with how often it came meanwhile.
+const KINDS_MAX = 1000
+
+// Says the first of a kind of trouble at once and then at most one line a minute, with how often it came meanwhile. What was held back
+// when it ended is said too, after the minute or by flush().
 class Seldom {
   #log
-  #last = -Infinity
-  #since = 0
+  #periodMs
+  #kinds = new Map() // kind → { level, message (the last one held back), count }
 
-  constructor(log) {
+  constructor(log, periodMs = 60_000) {
     this.#log = log
+    this.#periodMs = periodMs
   }
 
-  warn(message) {
-    this.#since++
-    const now = Date.now()
-    if (now - this.#last < 60_000) return
-    this.#log.warn(this.#since > 1 ? `${message} (${this.#since} times)` : message)
-    this.#last = now
-    this.#since = 0
+  // Returns whether it was said.
+  say(level, kind, message) {
+    const held = this.#kinds.get(kind)
+    if (held !== undefined) {
+      Object.assign(held, { level, message, count: held.count + 1 })
+      return false
+    }
+    this.#log[level](message)
+    if (this.#kinds.size < KINDS_MAX) this.#begin(kind)
+    return true
+  }
+
+  warn(kind, message) {
+    return this.say('warn', kind, message)
+  }
+
+  flush() {
+    for (const held of this.#kinds.values()) this.#tell(held)
+  }
+
+  #begin(kind) {
+    const end = () => {
+      this.#kinds.delete(kind)
+      if (this.#tell(held)) this.#begin(kind)
+    }
+    const held = { count: 0 }
+    this.#kinds.set(kind, held)
+    setTimeout(end, this.#periodMs).unref()
+  }
+
+  #tell(held) {
+    const { level, message, count } = held
+    if (count === 0) return false
+    held.count = 0
+    this.#log[level](`${message} (${count} ${count === 1 ? 'time' : 'times'} since it was last said)`)
+    return true
   }
 }
 

@@ -11,19 +11,34 @@ function findProgram(configured) {
   return [join(folder, 'xo-hooks'), join(folder, '..', 'xo-hooks')].find(existsSync) ?? 'xo-hooks'
 }
 
+const cantRun = (program, why) => new Error(`the program ${program} can't be run: ${why}`)
+
+// Starts it, on pipes. Throws when that fails at once; else a failure is the child's 'error'.
+function startProgram(program, args, options) {
+  let child
+  try {
+    child = spawn(program, args, { ...options, stdio: 'pipe' })
+  } catch (error) {
+    throw cantRun(program, error.message)
+  }
+  if (child.stdin !== undefined) return child
+  child.on('error', () => {}) // what is thrown says it
+  throw cantRun(program, 'xo-server has too many files open')
+}
+
 const OUTPUT_CAP = 1024 * 1024
 
 // Runs the program to its end: { status, stdout, stderr }. Rejects when it can't be started or takes too long.
 function run(program, args, input, timeoutMs = 10_000) {
   return new Promise((resolve, reject) => {
-    const child = spawn(program, args, { stdio: 'pipe', timeout: timeoutMs, killSignal: 'SIGKILL' })
+    const child = startProgram(program, args, { timeout: timeoutMs, killSignal: 'SIGKILL' })
     const output = { stdout: '', stderr: '' }
     for (const name of ['stdout', 'stderr'])
       child[name].setEncoding('utf8').on('data', text => {
         if (output[name].length < OUTPUT_CAP) output[name] += text
       })
     child.stdin.on('error', () => {}) // it may end before it has read all; its answer tells why
-    child.on('error', error => reject(new Error(`the program ${program} can't be run: ${error.message}`)))
+    child.on('error', error => reject(cantRun(program, error.message)))
     child.on('close', (status, signal) => {
       if (status === null) reject(new Error(`the program ${program} ended by ${signal}`))
       else resolve({ status, ...output })
@@ -63,4 +78,12 @@ async function checkConfiguration(program, configuration) {
   if (mistakes.length > 0) throw mistakesError(mistakes, configuration)
 }
 
-module.exports = { findProgram, checkConfiguration, mistakesError }
+// Throws when it is not even a list of hooks. The host has held it against the schema; who else calls configure() may not have.
+function assertHooks(configuration) {
+  const hooks = configuration?.hooks
+  if (!Array.isArray(hooks)) throw new Error('the configuration must be an object with "hooks", a list')
+  const odd = hooks.findIndex(hook => typeof hook !== 'object' || hook === null)
+  if (odd !== -1) throw new Error(`hook ${odd + 1}: must be an object`)
+}
+
+module.exports = { assertHooks, checkConfiguration, findProgram, mistakesError, startProgram }

@@ -1,10 +1,11 @@
 'use strict'
 
 // The two ways to the delivery program: as a child on pipes, or over the socket of one that runs as a service. Both give
-// { input, output, onEnd(callback), close() } and never keep the host from ending.
+// { input, output, isOwn, onEnd(callback), close() } and never keep the host from ending. Both throw when there is no way at all.
 
 const { connect } = require('node:net')
-const { spawn } = require('node:child_process')
+
+const { startProgram } = require('./program.js')
 
 const GRACE_MS = 5000 // the time that a child gets to finish after its input ended
 const TERM_MS = 2000 // and after SIGTERM
@@ -13,15 +14,15 @@ const NICE = '10' // the host's calls go first when processors are scarce
 
 const LEVELS = { error: 'error', warn: 'warn', warning: 'warn', info: 'info', debug: 'debug' }
 
-// Lines of the child's standard error to the host's log, at their level.
-function forwardLog(stream, log) {
+// Lines of the child's standard error to the host's log, at their level; equal ones once a minute: it may die and be started many times.
+function forwardLog(stream, seldom) {
   let rest = ''
   stream.setEncoding('utf8').on('data', text => {
     const lines = (rest + text).split('\n')
     rest = lines.pop().slice(-4096)
     for (const line of lines) {
       const [, word, message] = line.match(/^(?:\S*\d\S* )?(error|warn|info|debug)\s+(.*)$/) ?? [, 'warn', line]
-      log[LEVELS[word]](message)
+      seldom.say(LEVELS[word], `${word} ${message}`, message)
     }
   })
 }
@@ -34,20 +35,21 @@ function within(promise, ms) {
   ]).finally(() => clearTimeout(timer))
 }
 
-function openChild({ program, folder, log }) {
+function openChild({ program, folder, seldom }) {
   // A process group of its own: Ctrl-C in a terminal ends the host, whose end ends the child after what it holds is safe.
-  const child = spawn(program, ['serve', '--stdio', '--nice', NICE, '--data', folder], { stdio: 'pipe', detached: true })
+  const child = startProgram(program, ['serve', '--stdio', '--nice', NICE, '--data', folder], { detached: true })
   const ended = new Promise(resolve => {
     child.once('error', error => resolve(`can't be started: ${error.message}`)) // not once it runs
     child.once('exit', (code, signal) => resolve(signal === null ? `ended with status ${code}` : `ended by ${signal}`))
   })
   child.stdin.on('error', () => {}) // seen as the child's end
-  forwardLog(child.stderr, log)
+  forwardLog(child.stderr, seldom)
   child.unref()
   for (const stream of child.stdio) stream.unref()
   return {
     input: child.stdin,
     output: child.stdout,
+    isOwn: true,
     onEnd: callback => void ended.then(reason => callback(`${program} ${reason}`)),
     async close() {
       child.stdin.end()
@@ -61,16 +63,18 @@ function openChild({ program, folder, log }) {
 }
 
 function openSocket({ path }) {
-  const socket = connect(path).unref()
+  const socket = connect({ path }).unref()
   let reason = 'the connection was closed'
   socket.on('error', error => (reason = error.message))
   const closed = new Promise(resolve => socket.once('close', resolve))
   return {
     input: socket,
     output: socket,
+    isOwn: false,
     onEnd: callback => void closed.then(() => callback(`${path}: ${reason}`)),
-    async close() {
-      socket.end()
+    async close({ atOnce = false } = {}) {
+      if (atOnce) socket.destroy()
+      else socket.end()
       if (!(await within(closed, TERM_MS))) socket.destroy()
     },
   }

@@ -62,3 +62,82 @@ test('what passes the cap is not taken', () => {
   assert.equal(backlog.add(3, '<', '1', '>'), true)
   assert.equal(backlog.bytes, 10)
 })
+
+const OLD = { hooks: ['old'] }
+const NEW = { hooks: ['new'] }
+const configure = (id, configuration) => `{"id":${id},"configure":${JSON.stringify(configuration)}}\n`
+
+function withConfiguration(configuration = NEW) {
+  const backlog = new Backlog(64 * MIB)
+  backlog.configuration = OLD
+  backlog.add(1, '<', 'a', '>')
+  backlog.addConfiguration(2, configuration)
+  backlog.add(3, '<', 'b', '>')
+  return backlog
+}
+
+test('what is behind a configuration waits for its answer', () => {
+  const backlog = withConfiguration()
+  assert.deepEqual(drain(backlog), ['<a>', configure(2, NEW)])
+  assert.equal(backlog.waitsFor(2), true)
+  assert.deepEqual([backlog.count, backlog.bytes], [2, 6], 'a configuration is no event')
+  backlog.settle(true)
+  assert.deepEqual(drain(backlog), ['<b>'])
+  assert.equal(backlog.configuration, OLD, 'the event before it may have to be written again')
+  backlog.confirm(1)
+  assert.equal(backlog.configuration, NEW)
+  backlog.rewind()
+  assert.deepEqual(drain(backlog), ['<b>'])
+})
+
+test('a refused configuration is gone', () => {
+  const backlog = withConfiguration()
+  drain(backlog)
+  backlog.settle(false)
+  assert.deepEqual(drain(backlog), ['<b>'])
+  backlog.rewind()
+  assert.deepEqual(drain(backlog), ['<a><b>'])
+  backlog.confirm(3)
+  assert.deepEqual([backlog.configuration, backlog.count], [OLD, 0])
+})
+
+test('a configuration that is taken back is followed by the one before it, unless it was not written', () => {
+  const unwritten = withConfiguration()
+  unwritten.revoke(2, 4)
+  assert.deepEqual(drain(unwritten), ['<a><b>'])
+
+  const written = withConfiguration()
+  drain(written)
+  written.revoke(2, 4)
+  assert.deepEqual(drain(written), [configure(4, OLD)])
+  written.settle(true)
+  assert.deepEqual(drain(written), ['<b>'])
+  written.confirm(3)
+  assert.deepEqual([written.configuration, written.count], [OLD, 0])
+})
+
+test('a configuration that is taken back while it is being written is finished first', () => {
+  const long = { hooks: ['x'.repeat(MIB)] }
+  const backlog = withConfiguration(long)
+  const writes = [backlog.next(), backlog.next()]
+  assert.equal(backlog.midLine, true)
+  backlog.revoke(2, 4)
+  writes.push(...drain(backlog))
+  assert.equal(writes.join(''), `<a>${configure(2, long)}`)
+  backlog.settle(true)
+  assert.deepEqual(drain(backlog), [configure(4, OLD)])
+  backlog.settle(true)
+  assert.deepEqual(drain(backlog), ['<b>'])
+  backlog.confirm(1)
+  assert.equal(backlog.configuration, OLD)
+})
+
+test('a second configuration is taken back to the first', () => {
+  const backlog = withConfiguration()
+  backlog.addConfiguration(4, { hooks: ['newer'] })
+  drain(backlog)
+  backlog.settle(true)
+  drain(backlog)
+  backlog.revoke(4, 5)
+  assert.deepEqual(drain(backlog), [configure(5, NEW)])
+})

@@ -66,6 +66,15 @@ test('a large result that no hook sends is not even written by the host', async 
   assert.deepEqual((await kept()).result, result)
 })
 
+test('a condition on the result is looked at, whether or not the result is sent', async t => {
+  const target = await httpTarget(t)
+  const method = 'xo.getAllObjects'
+  const advanced = { when: [{ property: 'result.00000000-0000-4000-8000-000000000000.power_state', matches: ['Halted'] }], fields: ['method'] }
+  const host = await startHost(t, { hooks: [hook(method, 'post', target.url, { advanced })] })
+  await host.call(method, { megabytes: 0.001 })
+  assert.deepEqual((await target.next()).json, { method })
+})
+
 test('a stock configuration loads unchanged, and the host logs no schema warning', async t => {
   const target = await httpTarget(t)
   const stock = { hooks: [{ method: 'vm.start', type: 'post', url: target.url, format: 'json', waitForResponse: false }] }
@@ -205,6 +214,13 @@ test('Test sends a sample to every enabled hook and lists those that failed', as
   assert.equal(bad.requests.length, 1)
 })
 
+test('Test lists hooks of a silent target, however many they are', async t => {
+  const silent = await httpTarget(t, () => {})
+  const hooks = Array.from({ length: 100 }, (_, i) => hook('vm.*', 'post', `${silent.url}${i}`, { advanced: { timeout: 0.5 } }))
+  const host = await startHost(t, { hooks })
+  await assert.rejects(host.call('plugin.test', { id: 'web-hooks' }), /100 of 100 failed:\nhook 1, /)
+})
+
 test('the API methods are there while the plugin is loaded, and gone after', async t => {
   const target = await httpTarget(t)
   const host = await startHost(t, { hooks: [hook('vm.*', 'post', target.url, { name: 'M' })] })
@@ -217,6 +233,7 @@ test('the API methods are there while the plugin is loaded, and gone after', asy
   assert.equal(detail.attempts.length, 1)
   assert.equal(detail.source, 'xo')
   assert.deepEqual(await host.call('webHooks.retryDeliveries', { dead: true }), { retried: 0 })
+  assert.deepEqual(await host.call('webHooks.retryDeliveries', { ids: `${delivered.id}, ${delivered.id}` }), { retried: 0 })
   assert.equal((await host.stats()).plugin.connected, true)
   await host.unload()
   await assert.rejects(host.call('webHooks.getStats'), /method/i)

@@ -107,6 +107,34 @@ test('a program that is missing is named when the configuration is saved', async
   await assert.rejects(host.configure([hook('vm.*', 'post', 'http://127.0.0.1:9/')]), /the program \/nonexistent\/xo-hooks can't be run/)
 })
 
+test('a new configuration overtakes no event', async t => {
+  const target = await httpTarget(t)
+  const method = 'xo.getAllObjects'
+  const host = await startHost(t, { hooks: [hook(method, 'post', `${target.url}old`)] })
+  const child = await host.child()
+  process.kill(child, 'SIGSTOP')
+  cleanUp(t, () => process.kill(child, 'SIGCONT'))
+  // more than pipe and stream take, so that some wait in the plugin
+  for (let i = 0; i < 3; i++) await host.call(method, { megabytes: 2 })
+  const configured = host.configure([hook('vm.start', 'post', `${target.url}new`)])
+  process.kill(child, 'SIGCONT')
+  await configured
+  await host.call('vm.start', { id: VM })
+  const requests = await target.count(4)
+  assert.deepEqual(requests.map(({ url }) => url).sort(), ['/new', '/old', '/old', '/old'])
+})
+
+test('a configuration that is saved while the program starts takes effect', async t => {
+  const target = await httpTarget(t)
+  const host = await startHost(t)
+  await host.configure([hook('vm.start', 'post', `${target.url}old`)])
+  await host.call('plugin.load', { id: 'web-hooks' })
+  await host.configure([hook('vm.stop', 'post', `${target.url}new`)])
+  await host.connected()
+  await host.call('vm.stop', { id: VM })
+  assert.equal((await target.next()).url, '/new')
+})
+
 test('a new configuration while events flow loses none of them', async t => {
   const target = await httpTarget(t)
   const host = await startHost(t, { hooks: [hook('vm.start', 'post', `${target.url}0`)] })

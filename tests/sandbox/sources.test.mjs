@@ -67,6 +67,19 @@ test('without a connection events wait, calls do not, and all arrives when the p
   assert.equal(new Set(target.requests.map(({ headers }) => headers['webhook-id'])).size, 20)
 })
 
+test('events that wait for a connection keep the hooks of their time when new ones are saved meanwhile', async t => {
+  const folder = tempFolder(t)
+  const target = await httpTarget(t)
+  const host = await hostOf(t, folder, 'xo', [hook('vm.start', 'post', `${target.url}old`)])
+  await host.call('vm.start', { id: VM })
+  await host.configure([hook('vm.*', 'post', `${target.url}new`)])
+  await host.call('vm.start', { id: VM })
+  await host.call('vm.stop', { id: VM })
+  await serve(t, folder)
+  const requests = await target.count(3)
+  assert.deepEqual(requests.map(({ url, json }) => `${url} ${json.method}`).sort(), ['/new vm.start', '/new vm.stop', '/old vm.start'])
+})
+
 test('what passes the cap is counted and logged as dropped', async t => {
   const folder = tempFolder(t)
   const target = await httpTarget(t)
