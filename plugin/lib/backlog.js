@@ -40,6 +40,10 @@ class Backlog {
     return this.#bytes
   }
 
+  get isEmpty() {
+    return this.#items.length === this.#first
+  }
+
   // Keeps the line head + json + tail, or returns false when that would pass the cap.
   add(id, head, json, tail) {
     const length = head.length + json.length + tail.length

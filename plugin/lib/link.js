@@ -113,15 +113,20 @@ class Link {
   // Replaces the hooks for the events from here on. Rejects with the program's error, whose `mistakes` say what is wrong, or when it does not
   // answer; then the old ones stay. Without a connection it is told later, and the configuration must be known to be good.
   async configure(configuration, timeoutMs = 10_000) {
+    const backlog = this.#backlog
+    if (!this.#ready && backlog.isEmpty) {
+      backlog.configuration = configuration
+      return {}
+    }
     const id = ++this.lastId
-    this.#backlog.addConfiguration(id, configuration)
+    backlog.addConfiguration(id, configuration)
     if (!this.#ready) return {}
     const answer = this.#expect(id, timeoutMs)
     this.kick(true)
     try {
       return await answer
     } catch (error) {
-      this.#backlog.revoke(id, ++this.lastId)
+      backlog.revoke(id, ++this.lastId)
       this.kick(true)
       throw error
     }
@@ -178,8 +183,8 @@ class Link {
 
   // Our own child may have much to read before it answers, and its end is seen; what a service waits for is not known.
   #withoutHello(transport) {
-    const reason = `no hello within ${this.#helloMs / 1e3} s`
-    if (transport.isOwn) this.#complain(reason)
+    const reason = `it has not said hello within ${this.#helloMs / 1e3} s`
+    if (transport.isOwn) this.#complain(`${reason}; waiting for it`)
     else this.#giveUp(reason)
   }
 
@@ -204,7 +209,7 @@ class Link {
     this.#pending.clear()
     this.onLost()
     if (!this.#wanted) return
-    this.#complain(reason)
+    this.#complain(`${reason}; trying again`)
     if (steady) this.#retryMs = BACKOFF_MS.first
     const waitMs = this.#retryMs
     this.#retryMs = Math.min(waitMs * 2, BACKOFF_MS.most)
@@ -213,9 +218,9 @@ class Link {
     })
   }
 
-  #complain(reason) {
+  #complain(what) {
     this.#isTroubled = true
-    this.#seldom.warn('connection', `no connection to the delivery program: ${reason}; trying again, events wait in memory`)
+    this.#seldom.warn('connection', `no connection to the delivery program: ${what}, events wait in memory`)
   }
 
   #write(message) {

@@ -26,7 +26,7 @@ function startProgram(program, args, options) {
   throw cantRun(program, 'xo-server has too many files open')
 }
 
-const OUTPUT_CAP = 1024 * 1024
+const OUTPUT_CAP = 16 * 1024 * 1024 // thousands of hooks can have as many warnings
 
 // Runs the program to its end: { status, stdout, stderr }. Rejects when it can't be started or takes too long.
 function run(program, args, input, timeoutMs = 10_000) {

@@ -159,6 +159,17 @@ test('a configuration that is saved without a connection waits behind the events
   assert.deepEqual((await first.told(5)).at(-1).event, 'b')
 })
 
+test('without a connection and without events, only the newest configuration is told', async t => {
+  const { link, connection, event } = makeLink(t)
+  await link.configure({ hooks: ['newer'] })
+  await link.configure(NEW)
+  event('a')
+  const first = await connection(1)
+  await first.welcome()
+  await first.told(3)
+  assert.deepEqual(first.said, ['hello', 'new', 'a'])
+})
+
 test('a configuration that the program did not answer in time is taken back before anything else', async t => {
   const { link, connection, event, log } = makeLink(t)
   const first = await connection(1)
@@ -219,14 +230,14 @@ test('a service that never says hello is left, and it is told', async t => {
   const { connection, log } = makeLink(t, { helloMs: 20 })
   const first = await connection(1)
   await until('it is closed', () => first.closed)
-  assert.match(log[0], /no hello within 0.02 s/)
+  assert.match(log[0], /it has not said hello within 0.02 s; trying again/)
   await connection(2)
 })
 
 test('a child that says hello late is told, and not ended', async t => {
   const { link, connection, log } = makeLink(t, { helloMs: 20, isOwn: true })
   const first = await connection(1)
-  await until('it is told', () => /no hello within 0.02 s/.test(log[0]))
+  await until('it is told', () => /it has not said hello within 0.02 s; waiting for it/.test(log[0]))
   assert.equal(first.closed, undefined)
   await first.welcome()
   await isReady(link)
