@@ -268,7 +268,7 @@ class WebHooks {
   async #transport() {
     if (this.socket !== undefined) return () => openSocket({ path: this.socket })
     const folder = await this.getDataDir()
-    return () => openChild({ program: this.#program, folder, seldom: this.#seldom })
+    return () => openChild({ program: this.#program, folder, log: this.#log, seldom: this.#seldom })
   }
 
   #onStop = async () => {

@@ -14,15 +14,18 @@ const NICE = '10' // the host's calls go first when processors are scarce
 
 const LEVELS = { error: 'error', warn: 'warn', warning: 'warn', info: 'info', debug: 'debug' }
 
-// Lines of the child's standard error to the host's log, at their level; equal ones once a minute: it may die and be started many times.
-function forwardLog(stream, seldom) {
+// Lines of the child's standard error to the host's log, at their level. Equal ones of trouble once a minute: it may die and be started
+// many times.
+function forwardLog(stream, { log, seldom }) {
   let rest = ''
   stream.setEncoding('utf8').on('data', text => {
     const lines = (rest + text).split('\n')
     rest = lines.pop().slice(-4096)
     for (const line of lines) {
       const [, word, message] = line.match(/^(?:\S*\d\S* )?(error|warn|info|debug)\s+(.*)$/) ?? [, 'warn', line]
-      seldom.say(LEVELS[word], `${word} ${message}`, message)
+      const level = LEVELS[word]
+      if (level === 'warn' || level === 'error') seldom.say(level, `${word} ${message}`, message)
+      else log[level](message)
     }
   })
 }
@@ -35,7 +38,7 @@ function within(promise, ms) {
   ]).finally(() => clearTimeout(timer))
 }
 
-function openChild({ program, folder, seldom }) {
+function openChild({ program, folder, log, seldom }) {
   // A process group of its own: Ctrl-C in a terminal ends the host, whose end ends the child after what it holds is safe.
   const child = startProgram(program, ['serve', '--stdio', '--nice', NICE, '--data', folder], { detached: true })
   const ended = new Promise(resolve => {
@@ -43,7 +46,7 @@ function openChild({ program, folder, seldom }) {
     child.once('exit', (code, signal) => resolve(signal === null ? `ended with status ${code}` : `ended by ${signal}`))
   })
   child.stdin.on('error', () => {}) // seen as the child's end
-  forwardLog(child.stderr, seldom)
+  forwardLog(child.stderr, { log, seldom })
   child.unref()
   for (const stream of child.stdio) stream.unref()
   return {
