@@ -8,7 +8,7 @@ enum { XH_CONFIG_CAP_BYTES = 64 * 1024 * 1024 };
 
 /*
  * Reads and compiles it. Returns 0 with the table; XH_ECONFIG, or why it can't be read. `tell` gets one line for each mistake and each
- * warning: "FILE: /hooks/3/url: …".
+ * warning, as far as they are kept: "FILE: /hooks/3/url: …".
  */
 int xh_config_load(const char *path, void (*tell)(bool warning, const char *line), xh_hooks **ret_hooks);
 

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { MISTAKES_TOLD_MAX = 100 }; /* in an answer to configure; then how many more there are */
+
 static source *source_of(xh_engine *e, xh_peer *peer)
 {
   source *s = xh_peer_data(peer);
@@ -51,7 +53,8 @@ static void send_mistakes(xh_peer *peer, int64_t id, const xh_mistakes *mistakes
   xh_buf_z(&line, ",\"message\":");
   xh_buf_json_z(&line, first ? first->message : "out of memory");
   xh_buf_z(&line, ",\"mistakes\":[");
-  for (size_t i = 0, written = 0; i < mistakes->count && written < 1000; i++) {
+  size_t written = 0;
+  for (size_t i = 0; i < mistakes->count && written < MISTAKES_TOLD_MAX; i++) {
     if (mistakes->items[i].warning)
       continue;
     xh_buf_z(&line, written++ ? ",{\"pointer\":" : "{\"pointer\":");
@@ -62,7 +65,7 @@ static void send_mistakes(xh_peer *peer, int64_t id, const xh_mistakes *mistakes
     xh_buf_json_z(&line, mistakes->items[i].message);
     xh_buf_char(&line, '}');
   }
-  xh_buf_z(&line, "]}}");
+  xh_buf_printf(&line, "],\"more\":%zu}}", mistakes->errors - written);
   if (xh_buf_error(&line) == 0)
     xh_peer_line(peer, xh_buf_span(&line));
   else
@@ -75,7 +78,7 @@ static void send_warnings(xh_peer *peer, int64_t id, const xh_mistakes *mistakes
   xh_buf line;
   xh_buf_init(&line, 4 * 1024 * 1024);
   xh_buf_printf(&line, "{\"id\":%lld,\"ok\":true,\"warnings\":[", (long long)id);
-  for (size_t i = 0; i < mistakes->count && i < 1000; i++) {
+  for (size_t i = 0; i < mistakes->count && i < MISTAKES_TOLD_MAX; i++) {
     xh_buf_z(&line, i ? ",{\"pointer\":" : "{\"pointer\":");
     xh_buf_json_z(&line, mistakes->items[i].pointer);
     xh_buf_z(&line, ",\"message\":");
@@ -96,7 +99,7 @@ static void on_configure(void *arg, xh_peer *peer, int64_t id, xh_str config)
   source *s = source_of(e, peer);
   xh_hooks *hooks = NULL;
   xh_mistakes mistakes = {0};
-  int rc = s ? xh_hooks_compile(config, false, &hooks, &mistakes) : XH_ENOMEM;
+  int rc = s ? xh_hooks_compile(config, 0, &hooks, &mistakes) : XH_ENOMEM;
   if (rc == 0)
     rc = xh_engine_configure(e, xh_str_z(s->name), hooks);
   if (rc == 0 && mistakes.count)

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { PATH_CAP_BYTES = 4096, MESSAGE_SIZE = 1024, FOUND_BYTES_MAX = 80, MISTAKES_MAX = 10000 };
+enum { PATH_CAP_BYTES = 4096, MESSAGE_SIZE = 1024, FOUND_BYTES_MAX = 80 };
 
 void xh_mistakes_done(xh_mistakes *mistakes)
 {
@@ -17,9 +17,9 @@ void xh_mistakes_done(xh_mistakes *mistakes)
   *mistakes = (xh_mistakes){0};
 }
 
-void checker_init(checker *c, xh_mistakes *mistakes, bool strict)
+void checker_init(checker *c, xh_mistakes *mistakes, unsigned checks)
 {
-  *c = (checker){.mistakes = mistakes, .strict = strict};
+  *c = (checker){.mistakes = mistakes, .strict = (checks & XH_CHECK_STRICT) != 0, .all = (checks & XH_CHECK_ALL) != 0};
   xh_buf_init(&c->path, PATH_CAP_BYTES);
 }
 
@@ -87,7 +87,8 @@ static char *found_text(const checker *c, const json_t *found)
 static void note(checker *c, const json_t *found, bool warning, const char *message)
 {
   xh_mistakes *m = c->mistakes;
-  if (m->count >= MISTAKES_MAX)
+  size_t before = warning ? m->warnings++ : m->errors++;
+  if (before >= XH_MISTAKES_KEPT_MAX && !c->all)
     return;
   if (m->count == c->room) {
     size_t room = c->room ? c->room * 2 : 16;
@@ -112,7 +113,6 @@ static void note(checker *c, const json_t *found, bool warning, const char *mess
     return;
   }
   m->items[m->count++] = one;
-  m->errors += !warning;
 }
 
 void check_fail(checker *c, const json_t *found, const char *format, ...)
@@ -175,13 +175,15 @@ static unsigned distance(const char *a, const char *b, unsigned limit)
   enum { WORD_MAX = 64 };
   unsigned char rows[3][WORD_MAX + 1];
   size_t a_len = strlen(a), b_len = strlen(b);
-  if (a_len > WORD_MAX || b_len > WORD_MAX)
+  size_t gap = a_len > b_len ? a_len - b_len : b_len - a_len;
+  if (a_len > WORD_MAX || b_len > WORD_MAX || gap > limit)
     return limit + 1;
   unsigned char *before = rows[0], *above = rows[1], *row = rows[2];
   memset(rows, 0, sizeof rows);
   for (size_t j = 0; j <= b_len; j++)
     above[j] = (unsigned char)j;
   for (size_t i = 1; i <= a_len; i++) {
+    unsigned least = (unsigned)i; /* of this row; what follows is no less */
     row[0] = (unsigned char)i;
     for (size_t j = 1; j <= b_len; j++) {
       unsigned best = above[j - 1] + (a[i - 1] == b[j - 1] ? 0u : 1u);
@@ -192,7 +194,11 @@ static unsigned distance(const char *a, const char *b, unsigned limit)
       if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] && before[j - 2] + 1u < best)
         best = before[j - 2] + 1u;
       row[j] = (unsigned char)best;
+      if (best < least)
+        least = best;
     }
+    if (least > limit)
+      return limit + 1;
     unsigned char *old = before;
     before = above;
     above = row;

@@ -13,7 +13,7 @@ typedef struct checker {
   xh_mistakes *mistakes;
   size_t room;
   xh_buf path;    /* the pointer to what is being read */
-  bool strict;
+  bool strict, all; /* xh_checks */
   bool secret;    /* what is being read must not be shown */
   bool no_memory;
 } checker;
@@ -24,7 +24,7 @@ typedef struct property {
   void (*read)(checker *c, const json_t *value, void *into);
 } property;
 
-void checker_init(checker *c, xh_mistakes *mistakes, bool strict);
+void checker_init(checker *c, xh_mistakes *mistakes, unsigned checks); /* bits of xh_checks */
 void checker_done(checker *c);
 
 /* One mistake at the present path; `found` NULL when something is missing. */

@@ -216,7 +216,7 @@ int xh_hook_compile(xh_str config, xh_hook **ret_hook)
   json_t *object = json_loadb(config.ptr, config.len, JSON_REJECT_DUPLICATES, NULL);
   if (!object)
     return json_memory_failed() ? XH_ENOMEM : XH_ECONFIG;
-  checker_init(&c, &mistakes, false);
+  checker_init(&c, &mistakes, 0);
   xh_hook *hook = compile_one(&c, object);
   int rc = c.no_memory || json_memory_failed() ? XH_ENOMEM : hook ? 0 : XH_ECONFIG;
   checker_done(&c);
@@ -288,7 +288,7 @@ static json_t *parse(checker *c, xh_str config)
   return NULL;
 }
 
-int xh_hooks_compile(xh_str config, bool strict, xh_hooks **ret_hooks, xh_mistakes *ret_mistakes)
+int xh_hooks_compile(xh_str config, unsigned checks, xh_hooks **ret_hooks, xh_mistakes *ret_mistakes)
 {
   checker c;
   *ret_mistakes = (xh_mistakes){0};
@@ -296,7 +296,7 @@ int xh_hooks_compile(xh_str config, bool strict, xh_hooks **ret_hooks, xh_mistak
   if (!hooks)
     return XH_ENOMEM;
   atomic_init(&hooks->references, 1);
-  checker_init(&c, ret_mistakes, strict);
+  checker_init(&c, ret_mistakes, checks);
   json_memory_begin();
   json_t *document = parse(&c, config);
   if (document) {

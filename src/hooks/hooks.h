@@ -20,20 +20,27 @@ typedef struct xh_mistake {
 } xh_mistake;
 
 typedef struct xh_mistakes {
-  xh_mistake *items;
+  xh_mistake *items; /* in the order of the document */
   size_t count;
-  size_t errors; /* those that are not warnings */
+  size_t errors, warnings; /* how many there are, kept or not */
 } xh_mistakes;
 
 void xh_mistakes_done(xh_mistakes *mistakes);
 
+typedef enum xh_checks {
+  XH_CHECK_STRICT = 1, /* a method that is nearly one of XO's is an error; else a warning, because a newer XO may have it */
+  XH_CHECK_ALL = 2,    /* every mistake is kept; else the first XH_MISTAKES_KEPT_MAX errors and as many warnings */
+} xh_checks;
+
+enum { XH_MISTAKES_KEPT_MAX = 1000 };
+
 /*
- * Compiles a configuration object, `{"hooks":[…]}` as JSON text. Every mistake is collected, not just the first one.
- * With `strict` (the check command) a method that is nearly one of XO's is an error, otherwise a warning.
+ * Compiles a configuration object, `{"hooks":[…]}` as JSON text. Every mistake is collected, not just the first one. `checks`: bits of
+ * xh_checks, 0 for a running program.
  * Returns 0 with the table (release with xh_hooks_unref), or XH_ECONFIG, XH_ENOMEM. `ret_mistakes` is filled in both
  * cases (warnings) and must be given to xh_mistakes_done. Line and column of a JSON syntax error are in its message.
  */
-int xh_hooks_compile(xh_str config, bool strict, xh_hooks **ret_hooks, xh_mistakes *ret_mistakes);
+int xh_hooks_compile(xh_str config, unsigned checks, xh_hooks **ret_hooks, xh_mistakes *ret_mistakes);
 
 /* Compiles one hook object as stored in the outbox (xh_hook.config). Returns 0, XH_ECONFIG or XH_ENOMEM. */
 int xh_hook_compile(xh_str config, xh_hook **ret_hook);

@@ -83,7 +83,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     put_hook(&config, pattern, "post", XH_STR("{}"));
     put_hook(&config, XH_STR("*"), "pre/post", XH_STR("{\"only\":\"failure\"}"));
     xh_buf_z(&config, "]}");
-    if (xh_hooks_compile(xh_buf_span(&config), false, &hooks, &mistakes) == 0)
+    if (xh_hooks_compile(xh_buf_span(&config), 0, &hooks, &mistakes) == 0)
       check_table(hooks, &event);
     xh_hooks_unref(hooks);
     xh_mistakes_done(&mistakes);

@@ -141,7 +141,7 @@ static xh_hooks *compile(void)
            "{\"passphrase\":\"secret\",\"retry\":{\"schedule\":[0,0.1,0.1,0.1,1,1]},\"when\":[{\"property\":\"userName\","
            "\"matches\":[\"a*\"]}]}}]}",
            w.port);
-  assert_int_equal(xh_hooks_compile(xh_str_z(config), false, &hooks, &mistakes), 0);
+  assert_int_equal(xh_hooks_compile(xh_str_z(config), 0, &hooks, &mistakes), 0);
   xh_mistakes_done(&mistakes);
   return hooks;
 }

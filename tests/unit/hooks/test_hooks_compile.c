@@ -13,7 +13,7 @@ static xh_hooks *good(const char *config, size_t warnings)
 {
   xh_hooks *hooks = NULL;
   xh_mistakes mistakes;
-  int rc = xh_hooks_compile(xh_str_z(config), false, &hooks, &mistakes);
+  int rc = xh_hooks_compile(xh_str_z(config), 0, &hooks, &mistakes);
   for (size_t i = 0; rc && i < mistakes.count; i++)
     print_message("%s: %s\n", mistakes.items[i].pointer, mistakes.items[i].message);
   assert_int_equal(rc, 0);
@@ -181,7 +181,7 @@ static void each_mistake_has_its_pointer_and_its_words(void **state)
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     xh_hooks *hooks = NULL;
     xh_mistakes mistakes;
-    assert_int_equal(xh_hooks_compile(xh_str_z(cases[i].config), false, &hooks, &mistakes), XH_ECONFIG);
+    assert_int_equal(xh_hooks_compile(xh_str_z(cases[i].config), 0, &hooks, &mistakes), XH_ECONFIG);
     assert_null(hooks);
     bool found = false;
     for (size_t m = 0; m < mistakes.count; m++)
@@ -203,7 +203,7 @@ static void all_mistakes_come_at_once_and_secrets_stay_hidden(void **state)
   xh_mistakes mistakes;
   const char *config = "{\"hooks\":[{\"method\":7,\"type\":8,\"url\":\"http://joe:hunter2@ho st/\",\"format\":9,"
                        "\"advanced\":{\"token\":\"hunter2 hunter2\",\"passphrase\":[\"hunter2\"]}},{\"x\":1}]}";
-  assert_int_equal(xh_hooks_compile(xh_str_z(config), true, &hooks, &mistakes), XH_ECONFIG);
+  assert_int_equal(xh_hooks_compile(xh_str_z(config), XH_CHECK_STRICT, &hooks, &mistakes), XH_ECONFIG);
   assert_int_equal(mistakes.errors, 6 + 5);
   for (size_t i = 0; i < mistakes.count; i++) {
     assert_null(strstr(mistakes.items[i].message, "hunter2"));
@@ -227,7 +227,7 @@ static void found_texts_hide_credentials_and_are_cut(void **state)
   xh_mistakes mistakes;
   for (size_t i = 0; i < sizeof urls / sizeof *urls; i++) {
     snprintf(config, sizeof config, "{\"hooks\":[{\"method\":\"*\",\"type\":\"pre\",\"url\":\"%s\",\"format\":\"json\"}]}", urls[i][0]);
-    assert_int_equal(xh_hooks_compile(xh_str_z(config), true, &hooks, &mistakes), XH_ECONFIG);
+    assert_int_equal(xh_hooks_compile(xh_str_z(config), XH_CHECK_STRICT, &hooks, &mistakes), XH_ECONFIG);
     assert_int_equal(mistakes.count, 1);
     assert_string_equal(mistakes.items[0].found, urls[i][1]);
     xh_mistakes_done(&mistakes);
@@ -237,7 +237,7 @@ static void found_texts_hide_credentials_and_are_cut(void **state)
     memset(type, 'x', (size_t)len);
     memcpy(type + 76, "é€", 5);
     snprintf(config, sizeof config, "{\"hooks\":[{\"method\":\"*\",\"type\":\"%s\",\"url\":\"http://h/\",\"format\":\"json\"}]}", type);
-    assert_int_equal(xh_hooks_compile(xh_str_z(config), true, &hooks, &mistakes), XH_ECONFIG);
+    assert_int_equal(xh_hooks_compile(xh_str_z(config), XH_CHECK_STRICT, &hooks, &mistakes), XH_ECONFIG);
     assert_true(strlen(mistakes.items[0].found) <= 80 + strlen("…"));
     xh_mistakes_done(&mistakes);
   }
@@ -248,7 +248,7 @@ static void a_nul_byte_is_a_mistake(void **state)
   (void)state;
   xh_hooks *hooks;
   xh_mistakes mistakes;
-  assert_int_equal(xh_hooks_compile(XH_STR("{\"hooks\":[]}\0 and more"), false, &hooks, &mistakes), XH_ECONFIG);
+  assert_int_equal(xh_hooks_compile(XH_STR("{\"hooks\":[]}\0 and more"), 0, &hooks, &mistakes), XH_ECONFIG);
   assert_non_null(strstr(mistakes.items[0].message, "byte 13"));
   xh_mistakes_done(&mistakes);
 }
@@ -259,10 +259,34 @@ static void a_nearly_right_method_is_named(void **state)
   const char *config = "{\"hooks\":[{\"method\":\"vm.strat\",\"type\":\"pre\",\"url\":\"http://h/\",\"format\":\"json\"}]}";
   xh_hooks *hooks;
   xh_mistakes mistakes;
-  assert_int_equal(xh_hooks_compile(xh_str_z(config), true, &hooks, &mistakes), XH_ECONFIG);
+  assert_int_equal(xh_hooks_compile(xh_str_z(config), XH_CHECK_STRICT, &hooks, &mistakes), XH_ECONFIG);
   assert_non_null(strstr(mistakes.items[0].message, "\"vm.start\""));
   xh_mistakes_done(&mistakes);
   xh_hooks_unref(good(config, 1)); /* a plugin may add it: it loads, with a warning */
+}
+
+/* Of more mistakes than are kept, all are counted, and none is taken for a want of memory. */
+static void mistakes_that_are_not_kept_are_counted(void **state)
+{
+  (void)state;
+  enum { HOOKS = XH_MISTAKES_KEPT_MAX + 10 };
+  xh_hooks *hooks;
+  xh_mistakes mistakes;
+  xh_buf config;
+  xh_buf_init(&config, 1 << 20);
+  xh_buf_z(&config, "{\"hooks\":[{\"method\":\"acme.method\"}");
+  for (int i = 1; i < HOOKS; i++)
+    xh_buf_z(&config, ",{\"method\":\"acme.method\"}");
+  xh_buf_z(&config, "]}");
+  assert_int_equal(xh_hooks_compile(xh_buf_span(&config), 0, &hooks, &mistakes), XH_ECONFIG);
+  assert_int_equal(mistakes.errors, 3 * HOOKS);
+  assert_int_equal(mistakes.warnings, HOOKS);
+  assert_true(mistakes.count <= 2 * XH_MISTAKES_KEPT_MAX);
+  xh_mistakes_done(&mistakes);
+  assert_int_equal(xh_hooks_compile(xh_buf_span(&config), XH_CHECK_ALL, &hooks, &mistakes), XH_ECONFIG);
+  assert_int_equal(mistakes.count, 4 * HOOKS);
+  xh_mistakes_done(&mistakes);
+  xh_buf_done(&config);
 }
 
 /* ---- the schema says the same ---- */
@@ -301,6 +325,7 @@ int main(void)
       cmocka_unit_test(found_texts_hide_credentials_and_are_cut),
       cmocka_unit_test(a_nul_byte_is_a_mistake),
       cmocka_unit_test(a_nearly_right_method_is_named),
+      cmocka_unit_test(mistakes_that_are_not_kept_are_counted),
       cmocka_unit_test(the_schema_names_what_the_compiler_reads),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

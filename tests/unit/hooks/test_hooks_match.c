@@ -24,7 +24,7 @@ static hits match(const char *config, const char *event_text)
   xh_mistakes mistakes;
   xh_event event;
   hits h = {0};
-  assert_int_equal(xh_hooks_compile(xh_str_z(config), false, &hooks, &mistakes), 0);
+  assert_int_equal(xh_hooks_compile(xh_str_z(config), 0, &hooks, &mistakes), 0);
   xh_mistakes_done(&mistakes);
   assert_int_equal(xh_event_parse(xh_str_z(event_text), &event, NULL), 0);
   xh_hooks_match(hooks, &event, on_hit, &h);

@@ -50,7 +50,7 @@ static xh_hooks *compile(void)
 {
   xh_hooks *hooks;
   xh_mistakes mistakes;
-  assert_int_equal(xh_hooks_compile(XH_STR(CONFIG), false, &hooks, &mistakes), 0);
+  assert_int_equal(xh_hooks_compile(XH_STR(CONFIG), 0, &hooks, &mistakes), 0);
   xh_mistakes_done(&mistakes);
   return hooks;
 }
@@ -65,7 +65,7 @@ static void a_configuration_is_compiled_whole_or_not_at_all(void **state)
     xh_hooks *hooks = NULL;
     xh_mistakes mistakes;
     memory_fails_in(++n);
-    int rc = xh_hooks_compile(XH_STR(CONFIG), false, &hooks, &mistakes);
+    int rc = xh_hooks_compile(XH_STR(CONFIG), 0, &hooks, &mistakes);
     failed = memory_failed();
     if (rc == 0) {
       assert_int_equal(xh_hooks_count(hooks), xh_hooks_count(whole));
@@ -142,7 +142,7 @@ static void mistakes_are_listed_or_an_error(void **state)
     xh_hooks *hooks = NULL;
     xh_mistakes mistakes;
     memory_fails_in(++n);
-    int rc = xh_hooks_compile(XH_STR(wrong), true, &hooks, &mistakes);
+    int rc = xh_hooks_compile(XH_STR(wrong), XH_CHECK_STRICT, &hooks, &mistakes);
     failed = memory_failed();
     assert_true(rc == XH_ENOMEM || rc == XH_ECONFIG);
     assert_true(rc == XH_ENOMEM || mistakes.errors >= 6);
