@@ -152,6 +152,40 @@ void limits_newcomer(xh_server *server, xh_connection *newcomer)
     limits_tell_over(server, over);
 }
 
+static void say_library_refusal(xh_server *server, const char *client)
+{
+  int status = server->library_status;
+  server->library_status = 0;
+  limits_say(server, status,
+             status == 431   ? "the headers are too large"
+             : status == 414 ? "the request line is too long"
+             : status == 413 ? "Content-Length or the size of a chunk is too large"
+             : status == 505 ? "HTTP/1.0 and HTTP/1.1 are spoken here, no other version"
+                             : "the request is no well-formed HTTP",
+             client);
+}
+
+void limits_library_refusal(xh_server *server, int status)
+{
+  if (server->library_status)
+    say_library_refusal(server, "unknown");
+  server->library_status = status;
+}
+
+void limits_closed(xh_server *server, const xh_connection *connection)
+{
+  char client[INET6_ADDRSTRLEN];
+  bool in_request = connection->began || !connection->served;
+  if (!server->library_status || connection->stage == XH_AT_CLOSE || !in_request)
+    return;
+  if (connection->stage == XH_AT_END) { /* it was refused before, and logged */
+    server->library_status = 0;
+    return;
+  }
+  server_client(connection->mhd, client);
+  say_library_refusal(server, client);
+}
+
 bool limits_make_room(xh_request *request, size_t count)
 {
   xh_server *server = request->server;

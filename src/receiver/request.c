@@ -227,7 +227,8 @@ void request_completed(void *arg, struct MHD_Connection *connection, void **cont
   if (server->quiet)
     limits_hang_up(server, socket);
   else if (socket->stage != XH_AT_END && socket->stage != XH_AT_CLOSE)
-    limits_move(server, socket, XH_AT_HEAD, socket->began ? server->options.head_timeout_ms : server->options.idle_timeout_ms);
+    limits_move(server, socket, XH_AT_HEAD,
+                socket->hung_up ? LINGER_MS : socket->began ? server->options.head_timeout_ms : server->options.idle_timeout_ms);
 }
 
 void request_end(xh_request *request)

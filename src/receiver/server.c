@@ -107,6 +107,7 @@ static void on_connection(void *arg, struct MHD_Connection *connection, void **s
   if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
     if (!one)
       return;
+    limits_closed(server, one);
     xh_connections_remove(&server->connections, one);
     epoll_ctl(server->epoll_fd, EPOLL_CTL_DEL, one->fd, NULL);
     free(one);
@@ -158,10 +159,17 @@ static int listen_on(const xh_server_options *options, int *ret_fd, int *ret_por
 
 static void on_library_log(void *arg, const char *format, va_list args) __attribute__((format(printf, 2, 0)));
 
+/* The library answers some requests by itself, and says that here only, without whose they are: limits_library_refusal finds out. */
 static void on_library_log(void *arg, const char *format, va_list args)
 {
-  (void)arg;
+  static const char refusal[] = "Error processing request (HTTP response code is %u";
   char text[512];
+  if (strncmp(format, refusal, sizeof refusal - 1) == 0) {
+    va_list copy;
+    va_copy(copy, args);
+    limits_library_refusal(arg, (int)va_arg(copy, unsigned));
+    va_end(copy);
+  }
   vsnprintf(text, sizeof text, format, args);
   xh_log(XH_LOG_DEBUG, "http: %s", text);
 }
@@ -181,7 +189,7 @@ static struct MHD_Daemon *start_daemon(xh_server *server)
                                        {MHD_OPTION_END, 0, NULL}};
   struct MHD_OptionItem none[] = {{MHD_OPTION_END, 0, NULL}};
   unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG | (tls ? (unsigned)MHD_USE_TLS : 0);
-  return MHD_start_daemon(flags, 0, NULL, NULL, request_access, server, MHD_OPTION_EXTERNAL_LOGGER, on_library_log, NULL, MHD_OPTION_LISTEN_SOCKET,
+  return MHD_start_daemon(flags, 0, NULL, NULL, request_access, server, MHD_OPTION_EXTERNAL_LOGGER, on_library_log, server, MHD_OPTION_LISTEN_SOCKET,
                           server->listen_fd, MHD_OPTION_CONNECTION_LIMIT, (unsigned)(options->connection_max + SPARE_CONNECTIONS),
                           MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_POOL_BYTES, MHD_OPTION_NOTIFY_CONNECTION, on_connection, server,
                           MHD_OPTION_NOTIFY_COMPLETED, request_completed, server, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_ARRAY,

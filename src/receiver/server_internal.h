@@ -56,7 +56,7 @@ struct xh_server {
   xh_connections connections;
   size_t busy;
   bool quiet, running;
-  int library_status; /* of an answer that the library gave by itself, for a connection that it will close */
+  int library_status; /* of an answer that the library gave by itself, to a connection that is not closed yet; else 0 */
   int64_t said_since_ms;
   unsigned said, unsaid; /* lines about such things in the last second, and those not written */
 };
@@ -110,6 +110,12 @@ void limits_hurry(xh_server *server);
 
 /* The `refused` callback, for what floods bring about: a few times a second. */
 void limits_say(xh_server *server, int status, const char *why, const char *client);
+
+/* The library answered with `status` by itself, and will close the connection. */
+void limits_library_refusal(xh_server *server, int status);
+
+/* The connection is closed: logs the library's refusal if it was this one's. */
+void limits_closed(xh_server *server, const xh_connection *connection);
 
 void limits_on_sweep(uv_timer_t *timer);
 

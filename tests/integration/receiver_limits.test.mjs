@@ -104,6 +104,29 @@ test('a request whose end can not be told is refused, and nothing after it is ta
   assert.deepEqual(lines.map(line => line.refused ?? line.method), [400, 400, 400, 'vm.start'])
 })
 
+test('what the HTTP library refuses by itself is in the log, with the client', async t => {
+  const r = await listen(t, ['--no-scripts'])
+  const cases = [
+    [431, rawHead(`X: ${'y'.repeat(100_000)}`), /headers are too large/],
+    [414, `POST /${'a'.repeat(100_000)} HTTP/1.1\r\n\r\n`, /request line is too long/],
+    [400, `${rawHead('Transfer-Encoding: chunked')}zz\r\nabc`, /no well-formed HTTP/],
+    [413, `${rawHead('Transfer-Encoding: chunked')}FFFFFFFFFFFFFFFFF\r\nabc`, /size of a chunk is too large/],
+    [400, rawHead('Content-Length: -5'), /no well-formed HTTP/],
+    [505, 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', /HTTP\/1\.1 are spoken/],
+  ]
+  for (const [status, request, why] of cases) {
+    const began = r.lines().length
+    const { got } = await raw(r.port, request)
+    if (got) assert.match(got, new RegExp(`^HTTP/1\\.1 ${status} `)) // a client that still sends may lose it
+    const [line] = await r.process.waitUntil(`a line about ${status}`, () => r.lines().length > began && r.lines().slice(began))
+    assert.deepEqual([line.refused, line.client], [status, '127.0.0.1'])
+    assert.match(line.error, why)
+  }
+  const { got } = await raw(r.port, whole(), { after: `${rawHead('Transfer-Encoding: chunked')}zz\r\n` })
+  assert.match(got, /^HTTP\/1\.1 200 .*HTTP\/1\.1 400 /s)
+  assert.equal((await r.count('refusals with 400', line => line.refused === 400, 3)).at(-1).client, '127.0.0.1')
+})
+
 test('more connections than allowed: the idle ones go, the newcomer is served', async t => {
   const r = await listen(t, ['--no-scripts', '--connections', '20'])
   const idle = Array.from({ length: 60 }, () => raw(r.port, 'POST / HTTP/1.1\r\n'))
