@@ -80,32 +80,46 @@ static DIR *open_entries(int parent, const char *name)
   return entries;
 }
 
-/* METHOD-TYPE or METHOD-TYPE.ending, the first by name; a file that fits and can't run is only reported. */
+/* What keeps an entry whose name fits from being run: NULL when nothing does, "" when it is passed over. */
+static const char *bar_of(int dir, const char *name, const char *ending)
+{
+  struct stat info;
+  if (fstatat(dir, name, &info, 0) != 0)
+    return fstatat(dir, name, &info, AT_SYMLINK_NOFOLLOW) == 0 ? "is a symbolic link that leads nowhere: mend it, or take it away" : "";
+  if (S_ISDIR(info.st_mode)) /* .d is looked at later; others may be what a script works with */
+    return !*ending || strcmp(ending, ".sh") == 0 ? "is a folder, not a script; for several scripts, end its name with -TYPE.d" : "";
+  if (!S_ISREG(info.st_mode))
+    return "is not a file";
+  return is_executable_file(dir, name) ? NULL : "is not executable: chmod +x it, or take it away";
+}
+
+static bool name_fits(const char *name, const char *base)
+{
+  size_t length = strlen(base);
+  return strncmp(name, base, length) == 0 && (!name[length] || (name[length] == '.' && plain_name(name + length + 1, false))) &&
+         !left_behind(name + length);
+}
+
+/* METHOD-TYPE or METHOD-TYPE.ending, the first by name; one that fits and can't run is only reported. */
 static int find_any_ending(int dir, const char *base, xh_scripts *scripts)
 {
   DIR *entries = open_entries(dir, ".");
   if (!entries)
     return XH_EIO;
   char best[256] = "", barred[256] = "";
-  size_t length = strlen(base);
   for (struct dirent *entry; (entry = readdir(entries)) != NULL;) {
     const char *name = entry->d_name;
-    if (strncmp(name, base, length) != 0 || (name[length] && name[length] != '.') || (name[length] && !plain_name(name + length + 1, false)) ||
-        left_behind(name + length))
+    const char *bar = name_fits(name, base) ? bar_of(dir, name, name + strlen(base)) : "";
+    char *place = bar ? barred : best;
+    if ((bar && !*bar) || (*place && strcmp(name, place) > 0))
       continue;
-    struct stat info;
-    if (fstatat(dir, name, &info, 0) != 0 || !S_ISREG(info.st_mode))
-      continue;
-    if (!is_executable_file(dir, name))
-      snprintf(barred, sizeof barred, "%s", name);
-    else if (!*best || strcmp(name, best) < 0)
-      snprintf(best, sizeof best, "%s", name);
+    snprintf(place, sizeof best, "%s", name);
+    if (bar)
+      snprintf(scripts->fault, sizeof scripts->fault, "%.160s %s", name, bar);
   }
   closedir(entries);
   if (*best)
     return add(scripts, NULL, best);
-  if (*barred)
-    snprintf(scripts->fault, sizeof scripts->fault, "%.160s is not executable: chmod +x it, or take it away", barred);
   return *barred ? XH_EDENIED : 0;
 }
 

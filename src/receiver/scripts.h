@@ -20,7 +20,8 @@ void xh_scripts_done(xh_scripts *scripts);
  * executables of METHOD-TYPE.d in name order, else default-TYPE in the same three ways. Endings and the names in a .d folder consist of
  * letters, digits, - and _ (in .d also dots inside); that and a list of endings (.bak, .dpkg-old, …) leave out what editors and package
  * managers leave behind.
- * Returns 0 (also with none found), XH_EDENIED when the one that fits is not executable (`fault` says which), XH_ENOENT without the
+ * Returns 0 (also with none found), XH_EDENIED when the one that fits can't be run: not executable, a link that leads
+ * nowhere, a folder named like a script (`fault` says which), XH_ENOENT without the
  * folder, XH_EIO, XH_ENOMEM. Give `ret_scripts` to xh_scripts_done in every case. Any thread.
  */
 int xh_scripts_find(const char *folder, xh_str method, xh_event_type type, xh_scripts *ret_scripts);

@@ -87,14 +87,39 @@ static void sh_first_then_any_ending_then_the_folder_then_default(void **state)
   finds("vm.start", XH_POST, 0, "vm.start-post.sh");
 }
 
+static void barred(const char *method, const char *fault)
+{
+  xh_scripts scripts;
+  assert_int_equal(xh_scripts_find(folder, xh_str_z(method), XH_PRE, &scripts), XH_EDENIED);
+  if (!strstr(scripts.fault, fault))
+    fail_msg("%s: %s", method, scripts.fault);
+  xh_scripts_done(&scripts);
+}
+
+static void link_nowhere(const char *name)
+{
+  char path[256];
+  snprintf(path, sizeof path, "%s/%s", folder, name);
+  assert_int_equal(symlink("/nonexistent", path), 0);
+}
+
 static void one_that_cannot_run_is_a_fault(void **state)
 {
   (void)state;
-  xh_scripts scripts;
+  put("default-pre.sh", 0755);
   put("host.stop-pre.sh", 0644);
-  assert_int_equal(xh_scripts_find(folder, XH_STR("host.stop"), XH_PRE, &scripts), XH_EDENIED);
-  assert_non_null(strstr(scripts.fault, "host.stop-pre.sh is not executable"));
-  xh_scripts_done(&scripts);
+  barred("host.stop", "host.stop-pre.sh is not executable");
+  link_nowhere("host.start-pre.sh");
+  barred("host.start", "host.start-pre.sh is a symbolic link that leads nowhere");
+  link_nowhere("host.scan-pre.d");
+  barred("host.scan", "host.scan-pre.d is a symbolic link that leads nowhere");
+  put("host.reboot-pre.sh", 0);
+  barred("host.reboot", "host.reboot-pre.sh is a folder");
+  put("host.reboot-pre.py", 0755);
+  finds("host.reboot", XH_PRE, 0, "host.reboot-pre.py");
+  put("host.set-pre.data", 0);
+  link_nowhere("host.set-pre.bak");
+  finds("host.set", XH_PRE, 0, "default-pre.sh");
 }
 
 static void a_method_is_never_a_path(void **state)
