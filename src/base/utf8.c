@@ -39,6 +39,16 @@ size_t xh_utf8_plain_width(const char *p, size_t len)
   return is_control || turns ? 0 : width;
 }
 
+size_t xh_utf8_whole(const char *p, size_t len)
+{
+  size_t back = 1; /* from the end to the byte that begins the last character */
+  while (back < 4 && back < len && is_tail((unsigned char)p[len - back]))
+    back++;
+  unsigned char c = len > 0 ? (unsigned char)p[len - back] : 0;
+  size_t width = c < 0xc2 || c > 0xf4 ? 1 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
+  return width > back ? len - back : len;
+}
+
 size_t xh_utf8_encode(uint32_t code, char out[4])
 {
   if (code < 0x80) {

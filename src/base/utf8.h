@@ -12,6 +12,9 @@ size_t xh_utf8_width(const char *p, size_t len);
    those that turn the direction of what follows (embeddings, overrides, isolates: UAX #9 section 2). */
 size_t xh_utf8_plain_width(const char *p, size_t len);
 
+/* `len` without the beginning of a character that the bytes end with. */
+size_t xh_utf8_whole(const char *p, size_t len);
+
 /* Writes the character `code` (a scalar value) to `out`; returns its bytes, 1 to 4. */
 size_t xh_utf8_encode(uint32_t code, char out[4]);
 

@@ -2,6 +2,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/utf8.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -193,6 +194,15 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
   *buf = uv_buf_init(process->reaper->chunk, sizeof process->reaper->chunk);
 }
 
+/* Emits the line so far, which has no end yet: without the beginning of a character at its end, which stays. */
+static void emit_part(xh_process *process)
+{
+  xh_str line = xh_buf_span(&process->rest);
+  size_t whole = xh_utf8_whole(line.ptr, line.len);
+  emit_line(process, (xh_str){line.ptr, whole});
+  xh_buf_drop(&process->rest, whole);
+}
+
 static void take(xh_process *process, xh_str bytes)
 {
   while (bytes.len > 0) {
@@ -202,9 +212,11 @@ static void take(xh_process *process, xh_str bytes)
     size_t used = length < room ? length : room;
     xh_buf_append(&process->rest, bytes.ptr, used);
     bool whole = newline && used == length;
-    if (whole || process->rest.len >= XH_OUTPUT_LINE_BYTES) {
+    if (whole) {
       emit_line(process, xh_buf_span(&process->rest));
       xh_buf_clear(&process->rest);
+    } else if (process->rest.len >= XH_OUTPUT_LINE_BYTES) {
+      emit_part(process);
     }
     used += whole ? 1 : 0;
     bytes = (xh_str){bytes.ptr + used, bytes.len - used};

@@ -193,6 +193,28 @@ static void fail(run *r, const char *words)
   finish(r, &outcome);
 }
 
+/* Where the text can begin from `at` on without cutting a character. */
+static size_t character_from(xh_str text, size_t at)
+{
+  while (at < text.len && ((unsigned char)text.ptr[at] & 0xc0) == 0x80)
+    at++;
+  return at;
+}
+
+/* The last lines, for whoever waits for the outcome. */
+static void keep_tail(run *r, xh_str text)
+{
+  if (text.len >= TAIL_BYTES) {
+    size_t from = character_from(text, text.len - TAIL_BYTES);
+    xh_buf_clear(&r->tail);
+    text = (xh_str){text.ptr + from, text.len - from};
+  } else if (r->tail.len + text.len + 1 > TAIL_BYTES) {
+    xh_buf_drop(&r->tail, character_from(xh_buf_span(&r->tail), r->tail.len + text.len + 1 - TAIL_BYTES));
+  }
+  xh_buf_str(&r->tail, text);
+  xh_buf_char(&r->tail, '\n');
+}
+
 static void on_line(void *arg, xh_str text)
 {
   run *r = arg;
@@ -200,14 +222,7 @@ static void on_line(void *arg, xh_str text)
   xh_buf_clear(&runner->line);
   xh_line_output(runner->options.style, xh_str_z(r->job->delivery), xh_str_z(r->scripts.names[r->at]), text, xh_wall_ms(), &runner->line);
   runner->options.print(runner->options.arg, xh_buf_span(&runner->line));
-  if (text.len >= TAIL_BYTES) {
-    xh_buf_clear(&r->tail);
-    text = (xh_str){text.ptr + text.len - TAIL_BYTES, TAIL_BYTES};
-  } else if (r->tail.len + text.len + 1 > TAIL_BYTES) {
-    xh_buf_drop(&r->tail, r->tail.len + text.len + 1 - TAIL_BYTES);
-  }
-  xh_buf_str(&r->tail, text);
-  xh_buf_char(&r->tail, '\n');
+  keep_tail(r, text);
 }
 
 static void end_words(const xh_process_end *end, int64_t limit_ms, char *out, size_t size)

@@ -115,6 +115,7 @@ test('output goes to the log with the delivery; --wait answers 200, or 5xx with 
     'missing-post.sh': '#!/nonexistent/interpreter -x\n',
     'windows-post.sh': '#!/bin/sh\r\necho x\r\n',
     'long-post.sh': '#!/bin/sh\nprintf "%05000d\\n" 7\nprintf "\\033[31m\\377\\n"\n',
+    'accents-post.sh': '#!/bin/sh\n{ printf x; yes 😀é | head -n 1500 | tr -d "\\n"; } && exit 1\n',
     'flood-post.sh': '#!/bin/sh\nyes 0123456789 | head -c 3000000\n',
   })
   const r = await listen(t, ['--scripts', scripts, '--wait'])
@@ -136,6 +137,10 @@ test('output goes to the log with the delivery; --wait answers 200, or 5xx with 
   assert.equal((await answer('none')).status, 200, 'no script: nothing failed')
   assert.equal((await answer('long')).status, 200)
   assert.deepEqual((await output('msg_long', 3)).map(line => line.output.length).slice(0, 2), [4096, 904])
+  const accents = await answer('accents')
+  const parts = (await output('msg_accents', 3)).map(line => line.output)
+  assert.equal(parts.join(''), `x${'😀é'.repeat(1500)}`, 'long lines are cut between characters')
+  assert.match(accents.json.output[0], /^[😀é]+$/u)
   assert.equal((await answer('flood')).status, 200)
   await r.line('what is dropped', line => line.delivery === 'msg_flood' && /more than 1 MiB of output: the rest is dropped/.test(line.output))
   const again = await answer('bad')
