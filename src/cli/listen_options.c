@@ -7,6 +7,7 @@
 #include "receiver/forward.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -50,7 +51,8 @@ enum option_id {
   OPT_FORWARD_TIMEOUT,
   OPT_CA_FILE,
   OPT_END_SCRIPTS,
-  OPT_TEXT
+  OPT_TEXT,
+  OPT_END
 };
 
 static const struct option LONG[] = {{"port", required_argument, NULL, OPT_PORT},
@@ -124,6 +126,15 @@ static int duration(int option, int64_t *ret_ms)
   return wrong(option, "a duration, such as 500ms, 10s or 5m");
 }
 
+/* Of a limit that would let nothing through when it is 0. */
+static int time_limit(int option, int64_t least_ms, int64_t *ret_ms)
+{
+  int status = duration(option, ret_ms);
+  if (status || *ret_ms >= least_ms)
+    return status;
+  return wrong(option, least_ms >= 1000 ? "a duration of at least 1s" : "a duration of more than 0");
+}
+
 static int size(int option, size_t *ret_bytes)
 {
   int64_t bytes;
@@ -155,6 +166,20 @@ static char *read_text(listen_options *o, int option)
     return NULL;
   }
   return own(o, xh_buf_steal(&text, NULL));
+}
+
+/* Is it a file that can be read? It is read later, by libcurl. */
+static int readable(int option)
+{
+  char byte;
+  int fd = open(optarg, O_RDONLY | O_CLOEXEC);
+  ssize_t got = fd < 0 ? -1 : read(fd, &byte, 1);
+  int error = errno;
+  if (fd >= 0)
+    close(fd);
+  if (got > 0)
+    return XH_EXIT_OK;
+  return xh_fail(&xh_cmd_listen, XH_EXIT_USAGE, "--%s %s: %s", name_of(option), optarg, got == 0 ? "the file is empty" : strerror(error));
 }
 
 static int add_secret(listen_options *o, size_t place, const char *text)
@@ -219,7 +244,7 @@ static int spool_folder(listen_options *o)
 {
   struct stat st;
   if (stat(optarg, &st) == 0 && !S_ISDIR(st.st_mode))
-    return wrong(OPT_SPOOL, "a folder, which this is not");
+    return xh_fail(&xh_cmd_listen, XH_EXIT_UNAVAILABLE, "the spool %s can't be opened: it is not a folder", optarg);
   o->receiver.spool = optarg;
   return XH_EXIT_OK;
 }
@@ -252,11 +277,11 @@ static int take_limits(listen_options *o, int option)
     server->connection_max = (size_t)value;
     return status;
   case OPT_HEAD_TIMEOUT:
-    return duration(option, &server->head_timeout_ms);
+    return time_limit(option, 1, &server->head_timeout_ms);
   case OPT_IDLE_TIMEOUT:
-    return duration(option, &server->idle_timeout_ms);
+    return time_limit(option, 1, &server->idle_timeout_ms);
   case OPT_BODY_TIMEOUT:
-    return duration(option, &server->body_timeout_ms);
+    return time_limit(option, 1, &server->body_timeout_ms);
   case OPT_WAIT_TIMEOUT:
     return duration(option, &server->wait_timeout_ms);
   case OPT_RUNNING:
@@ -272,9 +297,9 @@ static int take_limits(listen_options *o, int option)
   case OPT_RETRY_WAIT:
     return duration(option, &o->receiver.retry_wait_ms);
   case OPT_FORWARD_TIMEOUT:
-    return duration(option, &o->receiver.forward_timeout_ms);
+    return time_limit(option, 1, &o->receiver.forward_timeout_ms);
   case OPT_TOLERANCE:
-    status = duration(option, &value);
+    status = time_limit(option, 1000, &value);
     server->gate.tolerance_s = value / 1000;
     return status;
   default:
@@ -350,6 +375,7 @@ static int take_rest(listen_options *o, int option)
     break;
   case OPT_CA_FILE:
     r->ca_file = optarg;
+    status = readable(option);
     break;
   case OPT_SERIAL:
     r->serial = true;
@@ -379,6 +405,24 @@ static int take_rest(listen_options *o, int option)
   return status;
 }
 
+/* Options that say nothing alone, or nothing together: whoever gives them expects something that does not happen. */
+static int check_together(const bool *given)
+{
+  static const struct {
+    int option, needed;
+  } needs[] = {{OPT_RETRY, OPT_SPOOL}, {OPT_RETRY_WAIT, OPT_SPOOL}, {OPT_FORWARD_TIMEOUT, OPT_FORWARD}, {OPT_CA_FILE, OPT_FORWARD}};
+  static const int of_scripts[] = {OPT_SCRIPTS, OPT_WORKDIR, OPT_PASS_ENV, OPT_RUNNING, OPT_SCRIPT_LIMIT, OPT_SERIAL};
+  for (size_t i = 0; i < sizeof needs / sizeof *needs; i++)
+    if (given[needs[i].option] && !given[needs[i].needed])
+      return xh_usage_error(&xh_cmd_listen, "--%s needs --%s", name_of(needs[i].option), name_of(needs[i].needed));
+  for (size_t i = 0; given[OPT_NO_SCRIPTS] && i < sizeof of_scripts / sizeof *of_scripts; i++)
+    if (given[of_scripts[i]])
+      return xh_usage_error(&xh_cmd_listen, "--%s and --no-scripts contradict each other", name_of(of_scripts[i]));
+  if (given[OPT_JSON] && given[OPT_TEXT])
+    return xh_usage_error(&xh_cmd_listen, "--json and --text contradict each other");
+  return XH_EXIT_OK;
+}
+
 static int finish(listen_options *o)
 {
   xh_receiver_options *r = &o->receiver;
@@ -404,6 +448,7 @@ static int finish(listen_options *o)
 int listen_options_parse(int argc, char **argv, listen_options *o)
 {
   int option, status = XH_EXIT_OK;
+  bool given[OPT_END] = {false};
   *o = (listen_options){.receiver = {.server = {.bind = "127.0.0.1",
                                                 .port = 3000,
                                                 .gate = {.tolerance_s = 300, .body_cap_bytes = 64 << 20},
@@ -420,6 +465,7 @@ int listen_options_parse(int argc, char **argv, listen_options *o)
                                      .forward_timeout_ms = 10000}};
   optind = 1;
   while (status == XH_EXIT_OK && (option = getopt_long(argc, argv, "p:b:s:vqj", LONG, NULL)) != -1) {
+    given[option] = true;
     status = take_limits(o, option);
     if (status < 0)
       status = take_gate(o, option);
@@ -428,6 +474,8 @@ int listen_options_parse(int argc, char **argv, listen_options *o)
   }
   if (status == XH_EXIT_OK && optind < argc)
     status = xh_usage_error(&xh_cmd_listen, "unexpected argument: %s", argv[optind]);
+  if (status == XH_EXIT_OK)
+    status = check_together(given);
   return status ? status : finish(o);
 }
 
@@ -437,51 +485,3 @@ void listen_options_done(listen_options *o)
     free(o->owned[i]);
   o->owned_count = 0;
 }
-
-const char LISTEN_HELP[] =
-    "Usage: xo-hooks listen [OPTION]…\n"
-    "\n"
-    "Receives web hooks of Xen Orchestra: logs each one and runs hook-scripts/METHOD-TYPE.sh (or METHOD-TYPE.d/*, or\n"
-    "default-TYPE) with the event on standard input and in XO_* variables. Works with the stock plugin's requests too.\n"
-    "\n"
-    "  -p, --port PORT            (3000; 0 is any free one)\n"
-    "  -b, --bind ADDRESS         (127.0.0.1)\n"
-    "      --path PATH            the only path that is served (every one)\n"
-    "      --cert FILE --key FILE TLS, PEM files\n"
-    "Who may in:\n"
-    "      --secret-file FILE     signing secret (whsec_… or plain text); a second line is the previous one\n"
-    "      --secret TEXT, --previous-secret TEXT   the same on the command line, where other users can see it\n"
-    "      --tolerance TIME       how old a signature may be (5m)\n"
-    "      --token-file FILE, --token TEXT   bearer token\n"
-    "Scripts:\n"
-    "  -s, --scripts DIR          (./hook-scripts, while it is there); --no-scripts runs none\n"
-    "      --workdir DIR          where they run\n"
-    "      --pass-env NAME        a variable of ours that they get; repeat\n"
-    "      --jobs N               how many run at once (4)\n"
-    "      --script-timeout TIME  after which a script and all it started are ended (60s; 0 for never)\n"
-    "      --serial               one at a time for each object (params.id)\n"
-    "      --wait                 answer with the outcome: 200, or 500 (504 after a time limit) with the last lines\n"
-    "      --wait-timeout TIME    after which --wait answers 504; the work goes on (2m; 0 for never)\n"
-    "      --end-scripts          at the stop, end running scripts instead of waiting for them\n"
-    "Spool:\n"
-    "      --spool DIR            store and sync each request before it is answered 202; scripts run afterwards\n"
-    "      --retry N              attempts after a first one that failed (5)\n"
-    "      --retry-wait TIME      before the second attempt, doubling up to an hour (5s)\n"
-    "Passing on:\n"
-    "      --forward URL          send each request on, unchanged; repeat\n"
-    "      --forward-timeout TIME (10s)\n"
-    "      --ca-file FILE         for https targets of --forward\n"
-    "Limits:\n"
-    "      --body-cap SIZE (64M)  --memory-cap SIZE (256M)  --connections N (1000)\n"
-    "      --header-timeout TIME (10s)  --body-timeout TIME (30s)  --idle-timeout TIME (75s)\n"
-    "Log:\n"
-    "  -j, --json                 one JSON object a line (the default without a terminal); --text for people\n"
-    "  -v, --verbose              a line also for scripts that went well\n"
-    "  -q, --quiet                no lines for requests and scripts\n"
-    "\n"
-    "Examples:\n"
-    "  xo-hooks listen\n"
-    "  xo-hooks listen --secret-file /etc/xo-hooks/secret --spool /var/spool/xo-hooks --scripts /etc/xo-hooks/scripts\n"
-    "  xo-hooks listen --forward https://other.example/hook --no-scripts\n"
-    "\n"
-    "Exit status: 0 stopped; 2 wrong usage or unreadable file; 3 the address or the spool can't be used.\n";
