@@ -21,7 +21,7 @@ const char LISTEN_HELP[] =
     "      --workdir DIR          where they run\n"
     "      --pass-env NAME        a variable of ours that they get; repeat\n"
     "      --jobs N               how many run at once (4)\n"
-    "      --script-timeout TIME  after which a script and all it started are ended (60s; 0 for never)\n"
+    "      --script-timeout TIME  after which a script and its process group are ended (60s; 0 for never)\n"
     "      --serial               one at a time for each object (params.id)\n"
     "      --wait                 answer with the outcome: 200, or 500 (504 after a time limit) with the last lines\n"
     "      --wait-timeout TIME    after which --wait answers 504; the work goes on (2m; 0 for never)\n"
