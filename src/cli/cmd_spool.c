@@ -1,4 +1,5 @@
 /* xo-hooks spool: what a receiver has taken in and not yet done. */
+#include "base/clock.h"
 #include "base/err.h"
 #include "cli/command.h"
 #include "cli/json_view.h"
@@ -15,8 +16,8 @@ typedef struct spool_options {
   const char *folder;
   bool json;
   xh_spool_which which;
-  int64_t limit;
-  size_t shown;
+  int64_t limit; /* 0: not given */
+  int64_t found;
 } spool_options;
 
 static void put_json_text(xh_buf *out, const char *name, const char *text)
@@ -58,7 +59,11 @@ static void print_json(const xh_spool_row *row)
   xh_buf_printf(&out, ",\"attempts\":%d,\"receivedAt\":%lld,\"nextAt\":%lld", row->attempts, (long long)row->received_ms,
                 (long long)row->next_ms);
   put_json_text(&out, "error", row->error);
-  put_json_text(&out, "output", row->tail);
+  xh_buf_z(&out, ",\"output\":");
+  if (row->tail.len)
+    xh_buf_json(&out, row->tail);
+  else
+    xh_buf_z(&out, "null");
   put_json_text(&out, "resume", row->resume);
   if (row->body.len) {
     xh_buf_z(&out, ",\"body\":");
@@ -74,7 +79,8 @@ static void on_row(void *arg, const xh_spool_row *row)
 {
   spool_options *o = arg;
   char when[40], lane[256];
-  o->shown++;
+  if (++o->found > o->limit && o->limit > 0)
+    return;
   if (o->json) {
     print_json(row);
     return;
@@ -95,9 +101,9 @@ static void on_row(void *arg, const xh_spool_row *row)
   putchar('\n');
   if (row->body.len == 0)
     return;
-  if (row->tail && *row->tail) {
+  if (row->tail.len) {
     fputs("\nlast output:\n", stdout);
-    put_plain(xh_str_z(row->tail));
+    put_plain(row->tail);
   }
   fputs("\nbody:\n", stdout);
   put_plain(row->body);
@@ -111,22 +117,35 @@ static int answer(const spool_options *o, int rc, const char *name)
   return rc ? xh_fail(&xh_cmd_spool, XH_EXIT_UNAVAILABLE, "%s", xh_err_text(rc)) : XH_EXIT_OK;
 }
 
-static int do_retry(spool_options *o, xh_spool_db *db, int count, char **names)
+/* All that are named, also when one of them is not there. */
+static int do_retry(const spool_options *o, xh_spool_db *db, int count, char **names)
 {
-  int64_t total = 0, some = 0;
-  int rc = count == 0 ? xh_spool_db_retry(db, NULL, &total) : 0;
+  int64_t total = 0, some = 0, now_ms = xh_wall_ms();
+  int status = XH_EXIT_OK;
+  int rc = count == 0 ? xh_spool_db_retry(db, NULL, now_ms, &total) : 0;
   for (int i = 0; i < count && rc == 0; i++) {
-    rc = xh_spool_db_retry(db, names[i], &some);
-    total += some;
-    if (rc)
-      return answer(o, rc, names[i]);
-    if (some == 0)
-      return xh_fail(&xh_cmd_spool, XH_EXIT_FAILED, "there is no failed job %s in %s", names[i], o->folder);
+    rc = xh_spool_db_retry(db, names[i], now_ms, &some);
+    total += rc ? 0 : some;
+    if (rc == 0 && some == 0)
+      status = xh_fail(&xh_cmd_spool, XH_EXIT_FAILED, "there is no job %s in %s that failed or waits for its next attempt", names[i], o->folder);
   }
+  xh_spool_db_wake(o->folder);
   if (rc)
     return answer(o, rc, NULL);
   printf(o->json ? "{\"retried\":%lld}\n" : "%lld made due now\n", (long long)total);
-  return XH_EXIT_OK;
+  return status;
+}
+
+static int do_list(spool_options *o, xh_spool_db *db)
+{
+  bool limited = o->limit > 0;
+  o->limit = limited ? o->limit : LIST_LIMIT;
+  int status = answer(o, xh_spool_db_list(db, o->which, limited ? o->limit : o->limit + 1, on_row, o), NULL);
+  if (status == XH_EXIT_OK && o->found == 0 && !o->json)
+    puts("nothing");
+  if (status == XH_EXIT_OK && o->found > o->limit)
+    fprintf(stderr, "xo-hooks spool: only the first %d are shown; --limit N shows more\n", LIST_LIMIT);
+  return status;
 }
 
 static int run_action(spool_options *o, const char *action, int count, char **names)
@@ -139,15 +158,12 @@ static int run_action(spool_options *o, const char *action, int count, char **na
     return xh_fail(&xh_cmd_spool, XH_EXIT_UNAVAILABLE, "the spool in %s can't be used: %s", o->folder, xh_err_text(rc));
   int status;
   if (strcmp(action, "list") == 0) {
-    status = answer(o, xh_spool_db_list(db, o->which, o->limit, on_row, o), NULL);
-    if (status == XH_EXIT_OK && o->shown == 0 && !o->json)
-      puts("nothing");
+    status = count == 0 ? do_list(o, db) : xh_usage_error(&xh_cmd_spool, "list: takes no job, and \"%s\" was given; show names one", names[0]);
   } else if (strcmp(action, "show") == 0) {
     status = count == 1 ? answer(o, xh_spool_db_show(db, names[0], on_row, o), names[0])
                         : xh_usage_error(&xh_cmd_spool, "show: name one job, by its number or its delivery's id");
   } else {
     status = do_retry(o, db, count, names);
-    xh_spool_db_wake(o->folder);
   }
   xh_spool_db_close(db);
   return status;
@@ -158,7 +174,8 @@ static int run(int argc, char **argv)
   static const struct option options[] = {{"spool", required_argument, NULL, 'S'}, {"json", no_argument, NULL, 'j'},
                                           {"failed", no_argument, NULL, 'f'},      {"pending", no_argument, NULL, 'p'},
                                           {"limit", required_argument, NULL, 'n'}, {NULL, 0, NULL, 0}};
-  spool_options o = {.limit = LIST_LIMIT, .which = XH_SPOOL_ALL};
+  spool_options o = {.which = XH_SPOOL_ALL};
+  bool failed = false, pending = false;
   char *end;
   int option;
   optind = 1;
@@ -171,10 +188,10 @@ static int run(int argc, char **argv)
       o.json = true;
       break;
     case 'f':
-      o.which = XH_SPOOL_FAILED;
+      failed = true;
       break;
     case 'p':
-      o.which = XH_SPOOL_PENDING;
+      pending = true;
       break;
     case 'n':
       o.limit = strtoll(optarg, &end, 10);
@@ -185,6 +202,9 @@ static int run(int argc, char **argv)
       fputs("Try 'xo-hooks spool --help'.\n", stderr);
       return XH_EXIT_USAGE;
     }
+  if (failed && pending)
+    return xh_usage_error(&xh_cmd_spool, "--failed and --pending: give one of them, or none for all");
+  o.which = failed ? XH_SPOOL_FAILED : pending ? XH_SPOOL_PENDING : XH_SPOOL_ALL;
   const char *action = optind < argc ? argv[optind] : "";
   if (strcmp(action, "list") != 0 && strcmp(action, "show") != 0 && strcmp(action, "retry") != 0)
     return xh_usage_error(&xh_cmd_spool, "say what to do: list, show or retry");
@@ -200,8 +220,8 @@ const xh_command xh_cmd_spool = {
             "       xo-hooks spool show  --spool DIR JOB [--json]\n"
             "       xo-hooks spool retry --spool DIR [JOB…]\n"
             "\n"
-            "The spool of `xo-hooks listen --spool DIR`, also while that runs. JOB is a number or a delivery's id. retry without a JOB is\n"
-            "all that failed.\n"
+            "The spool of `xo-hooks listen --spool DIR`, also while that runs. JOB is a number or a delivery's id. retry makes due now what\n"
+            "finally failed or waits for its next attempt, with all its attempts; without a JOB all that failed.\n"
             "\n"
             "  -S, --spool DIR   the spool's folder\n"
             "  -f, --failed      only those that finally failed\n"
@@ -213,6 +233,6 @@ const xh_command xh_cmd_spool = {
             "  xo-hooks spool list --spool /var/spool/xo-hooks --failed\n"
             "  xo-hooks spool retry --spool /var/spool/xo-hooks 17\n"
             "\n"
-            "Exit status: 0 done; 1 there is no such job; 2 wrong usage; 3 no spool there.\n",
+            "Exit status: 0 done; 1 a job was not found (the others are done); 2 wrong usage; 3 no spool there.\n",
     .run = run,
 };

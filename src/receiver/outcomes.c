@@ -141,12 +141,11 @@ static void say(xh_receiver *receiver, const xh_job *job, const xh_job_outcome *
 /* Again later, or kept as failed. Returns what a repeat of the request is to be told. */
 static xh_seen_state spool_failure(xh_receiver *receiver, xh_job *job, const xh_job_outcome *outcome)
 {
-  char error[sizeof outcome->script + sizeof outcome->words + 4], tail[8192], words[128];
+  char error[sizeof outcome->script + sizeof outcome->words + 4], words[128];
   snprintf(error, sizeof error, "%s: %s", outcome->script, outcome->words);
-  snprintf(tail, sizeof tail, "%.*s", (int)outcome->tail.len, outcome->tail.ptr ? outcome->tail.ptr : "");
   bool again = job->attempt <= receiver->options.retry_max;
   int64_t wait_ms = retry_wait(receiver, job->attempt);
-  const xh_spool_failure failure = {.attempts = job->attempt, .next_ms = again ? xh_wall_ms() + wait_ms : 0, .error = error, .tail = tail};
+  const xh_spool_failure failure = {.attempts = job->attempt, .next_ms = again ? xh_wall_ms() + wait_ms : 0, .error = error, .tail = outcome->tail};
   if (!again) {
     snprintf(words, sizeof words, "failed for good; kept: xo-hooks spool show %lld", (long long)job->spool_id);
     say(receiver, job, outcome, false, words);

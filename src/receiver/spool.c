@@ -290,9 +290,11 @@ void xh_spool_failed(xh_spool *spool, size_t index, xh_job *job, const xh_spool_
   o->lane = index;
   o->job = job;
   o->error = failure->error ? strdup(failure->error) : NULL;
-  o->tail = failure->tail ? strdup(failure->tail) : NULL;
-  o->failure = (xh_spool_failure){
-      .attempts = failure->attempts, .next_ms = failure->next_ms, .resume = job->resume, .error = o->error, .tail = o->tail};
+  o->tail = failure->tail.len ? malloc(failure->tail.len) : NULL;
+  if (o->tail)
+    memcpy(o->tail, failure->tail.ptr, failure->tail.len);
+  o->failure = (xh_spool_failure){.attempts = failure->attempts, .next_ms = failure->next_ms, .resume = job->resume, .error = o->error};
+  o->failure.tail = (xh_str){o->tail, o->tail ? failure->tail.len : 0};
   ask(spool, o);
 }
 

@@ -122,22 +122,30 @@ static int make_tables(xh_spool_db *db)
   return rc;
 }
 
-static int prepare(xh_spool_db *db)
+/* Is it a spool, and one of ours? */
+static int check_version(xh_spool_db *db, bool create)
 {
   int64_t version = 0, application = 0;
-  sqlite3_busy_timeout(db->db, 5000);
-  int rc = spool_exec(db, "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
-                    "PRAGMA cache_size = -4096; PRAGMA temp_store = MEMORY; PRAGMA journal_size_limit = 16777216;");
-  if (rc == 0)
-    rc = spool_read_number(db, "PRAGMA user_version", &version);
+  int rc = spool_read_number(db, "PRAGMA user_version", &version);
   if (rc == 0)
     rc = spool_read_number(db, "PRAGMA application_id", &application);
   if (rc == 0 && version > SPOOL_VERSION)
     rc = XH_EVERSION;
   if (rc == 0 && version > 0 && application != SPOOL_APPLICATION_ID)
     rc = XH_ECORRUPT;
-  if (rc == 0 && version == 0)
-    rc = make_tables(db);
+  if (rc || version > 0)
+    return rc;
+  return create ? make_tables(db) : XH_ENOENT;
+}
+
+static int prepare(xh_spool_db *db, bool create)
+{
+  sqlite3_busy_timeout(db->db, 5000);
+  int rc = create ? spool_exec(db, "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL") : 0;
+  if (rc == 0)
+    rc = spool_exec(db, "PRAGMA synchronous = FULL; PRAGMA cache_size = -4096; PRAGMA temp_store = MEMORY; PRAGMA journal_size_limit = 16777216");
+  if (rc == 0)
+    rc = check_version(db, create);
   for (int i = 0; i < STATEMENTS && rc == 0; i++)
     rc = spool_error_of(sqlite3_prepare_v3(db->db, SQL[i], -1, SQLITE_PREPARE_PERSISTENT, &db->statements[i], NULL));
   return rc;
@@ -168,7 +176,7 @@ int xh_spool_db_open(const char *folder, bool create, xh_spool_db **ret_db)
     return XH_ENOMEM;
   rc = spool_error_of(sqlite3_open_v2(path, &db->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL));
   if (rc == 0)
-    rc = prepare(db);
+    rc = prepare(db, create);
   if (rc) {
     xh_spool_db_close(db);
     return rc;
@@ -266,7 +274,7 @@ int xh_spool_db_failure(xh_spool_db *db, int64_t id, const xh_spool_failure *fai
   sqlite3_bind_int64(statement, 4, failure->next_ms ? 0 : now_ms);
   spool_bind_text(statement, 5, failure->resume);
   spool_bind_text(statement, 6, failure->error);
-  spool_bind_text(statement, 7, failure->tail);
+  sqlite3_bind_text64(statement, 7, failure->tail.ptr ? failure->tail.ptr : "", failure->tail.len, SQLITE_STATIC, SQLITE_UTF8);
   return spool_run(statement);
 }
 

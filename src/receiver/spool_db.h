@@ -18,7 +18,7 @@
 
 typedef struct xh_spool_db xh_spool_db;
 
-/* Opens it, and with `create` makes folder (0700), file (0600) and tables. Returns 0, or XH_ENOENT without `create`, XH_EVERSION, XH_ECORRUPT,
+/* Opens it, and with `create` makes folder (0700), file (0600) and tables; without, it writes nothing. Returns 0, or XH_ENOENT without `create`, XH_EVERSION, XH_ECORRUPT,
  * XH_EDENIED, XH_EFULL, XH_EIO, XH_ENOMEM. */
 int xh_spool_db_open(const char *folder, bool create, xh_spool_db **ret_db);
 void xh_spool_db_close(xh_spool_db *db); /* NULL allowed */
@@ -38,7 +38,8 @@ int xh_spool_db_done(xh_spool_db *db, int64_t id);
 typedef struct xh_spool_failure {
   int attempts;     /* made so far */
   int64_t next_ms;  /* the next one; 0: no more, it is kept as failed */
-  const char *resume, *error, *tail; /* NULL allowed */
+  const char *resume, *error; /* NULL allowed */
+  xh_str tail;                /* may hold any byte */
 } xh_spool_failure;
 int xh_spool_db_failure(xh_spool_db *db, int64_t id, const xh_spool_failure *failure, int64_t now_ms);
 
@@ -81,7 +82,8 @@ int xh_spool_db_tidy(xh_spool_db *db, int64_t since_ms, bool *ret_more, int64_t 
 typedef struct xh_spool_row {
   int64_t id;
   bool failed;
-  const char *delivery, *method, *lane, *object, *error, *tail, *resume;
+  const char *delivery, *method, *lane, *object, *error, *resume;
+  xh_str tail;
   int type; /* xh_event_type; 0 for cards */
   int attempts;
   int64_t received_ms, next_ms, failed_ms;
@@ -97,8 +99,8 @@ int xh_spool_db_list(xh_spool_db *db, xh_spool_which which, int64_t limit, xh_sp
 /* The rows of a number, or of a delivery's id; with bodies. XH_ENOENT when there is none. */
 int xh_spool_db_show(xh_spool_db *db, const char *name, xh_spool_row_cb found, void *arg);
 
-/* Makes failed jobs pending again, with all their attempts: all of them, or those of a number or delivery's id. */
-int xh_spool_db_retry(xh_spool_db *db, const char *name, int64_t *ret_count);
+/* Makes jobs due now, with all their attempts: all that failed, or of a number or delivery's id those that failed or wait for their next attempt. */
+int xh_spool_db_retry(xh_spool_db *db, const char *name, int64_t now_ms, int64_t *ret_count);
 
 /* Has a receiver of this folder, if one runs, look for what was made due. */
 void xh_spool_db_wake(const char *folder);

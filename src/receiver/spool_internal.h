@@ -22,7 +22,8 @@ typedef struct op {
   xh_job *job; /* that ended, or whose turn it is */
   size_t lane;
   xh_spool_failure failure;
-  char *error, *tail;
+  char *error;
+  char *tail; /* of the failure, copied */
 } op;
 
 typedef struct op_list {

@@ -27,7 +27,7 @@ static int each_row(sqlite3_stmt *statement, bool bodies, xh_spool_row_cb found,
                         .lane = column(statement, 4),
                         .object = column(statement, 5),
                         .error = column(statement, 6),
-                        .tail = column(statement, 7),
+                        .tail = {column(statement, 7), (size_t)sqlite3_column_bytes(statement, 7)},
                         .resume = column(statement, 8),
                         .type = sqlite3_column_int(statement, 9),
                         .attempts = sqlite3_column_int(statement, 10),
@@ -81,17 +81,18 @@ int xh_spool_db_show(xh_spool_db *db, const char *name, xh_spool_row_cb found, v
   return rc == 0 && count == 0 ? XH_ENOENT : rc;
 }
 
-int xh_spool_db_retry(xh_spool_db *db, const char *name, int64_t *ret_count)
+int xh_spool_db_retry(xh_spool_db *db, const char *name, int64_t now_ms, int64_t *ret_count)
 {
   sqlite3_stmt *statement;
   int code = sqlite3_prepare_v2(db->db,
-                                "UPDATE job SET state = 0, attempts = 0, next_ms = 1, failed_ms = 0 WHERE state = 1"
-                                " AND (?2 IS NULL OR id = ?1 OR delivery = ?2)",
+                                "UPDATE job SET state = 0, attempts = 0, next_ms = 1, failed_ms = 0"
+                                " WHERE (?2 IS NULL AND state = 1) OR ((id = ?1 OR delivery = ?2) AND (state = 1 OR next_ms > ?3))",
                                 -1, &statement, NULL);
   if (code != SQLITE_OK)
     return spool_error_of(code);
   sqlite3_bind_int64(statement, 1, name ? row_number(name) : -1);
   spool_bind_text(statement, 2, name);
+  sqlite3_bind_int64(statement, 3, now_ms);
   code = sqlite3_step(statement);
   int64_t count = sqlite3_changes64(db->db);
   sqlite3_finalize(statement);

@@ -1,10 +1,11 @@
 // xo-hooks listen --spool and xo-hooks spool: stored before the answer, done afterwards, over kill -9 and restarts.
 import assert from 'node:assert/strict'
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { Agent } from 'node:http'
 import { join } from 'node:path'
 import { test } from 'node:test'
 
-import { httpTarget, run, tempFolder, until } from '../lib/program.mjs'
+import { cleanUp, httpTarget, run, tempFolder, until } from '../lib/program.mjs'
 import { listen, scriptFolder, send, signed, spoolEmpty, spoolList } from '../lib/receiver.mjs'
 import { event } from '../lib/serve.mjs'
 
@@ -134,15 +135,49 @@ test('what finally failed is kept, listed, shown and run again; also without a r
   assert.deepEqual(s.notes().slice(4), ['msg_1 1', 'msg_2 1'])
   for (const [args, status, why] of [
     [['show', 'msg_1', '--spool', s.folder], 1, /there is no job msg_1/],
-    [['retry', 'msg_1', '--spool', s.folder], 1, /there is no failed job msg_1/],
+    [['retry', 'msg_1', '--spool', s.folder], 1, /there is no job msg_1 in .* that failed or waits for its next attempt/],
     [['list', '--spool', '/nonexistent'], 3, /there is no spool in/],
     [['list'], 2, /name the folder/],
     [['drop', '--spool', s.folder], 2, /say what to do/],
+    [['list', '17', '--spool', s.folder], 2, /list: takes no job, and "17" was given/],
+    [['list', '--failed', '--pending', '--spool', s.folder], 2, /--failed and --pending: give one of them/],
   ]) {
     const told = await run(['spool', ...args])
     assert.equal(told.status, status, `${args}: ${told.stderr}`)
     assert.match(told.stderr, why)
   }
+})
+
+test('spool retry does all that is named, says what it did not find, and makes due now what waits', async t => {
+  const s = spooling(t, '[ -e go ]', { args: ['--retry-wait', '1h'] })
+  const r = await s.start()
+  for (let i = 0; i < 3; i++) await numbered(r, i)
+  await until('all wait for their next attempt', async () => (await spoolList(s.folder)).filter(job => job.nextAt > Date.now()).length === 3)
+  s.touch('go')
+  assert.equal((await spool(s.folder, 'retry')).stdout, '0 made due now\n', 'without a name only those that failed for good')
+  const retried = await spool(s.folder, 'retry', '1', '99', 'msg_1')
+  assert.deepEqual([retried.status, retried.stdout], [1, '2 made due now\n'])
+  assert.match(retried.stderr, /there is no job 99 in .* that failed or waits for its next attempt/)
+  await until('one is left', async () => (await spoolList(s.folder)).length === 1)
+  assert.deepEqual(s.notes().slice(3).sort(), ['msg_0 1', 'msg_1 1'])
+})
+
+test('spool list says when there is more, and writes nothing', async t => {
+  const folder = tempFolder(t)
+  const r = await listen(t, ['--no-scripts', '--spool', folder, '--forward', 'http://127.0.0.1:9/'])
+  const agent = new Agent({ keepAlive: true })
+  cleanUp(t, () => agent.destroy())
+  for (let i = 0; i < 1001; i++) await r.post(event('vm.start'), {}, { agent })
+  await r.stop('SIGKILL')
+  const all = await spool(folder, 'list', '--json')
+  assert.equal(all.stdout.split('\n').length - 1, 1000)
+  assert.match(all.stderr, /only the first 1000 are shown; --limit N shows more/)
+  assert.equal((await spool(folder, 'list', '--limit', '1001')).stderr, '')
+  const empty = tempFolder(t)
+  writeFileSync(join(empty, 'spool.db'), '')
+  assert.equal((await spool(empty, 'list')).status, 3)
+  assert.deepEqual(readdirSync(empty), ['spool.db'])
+  assert.equal(statSync(join(empty, 'spool.db')).size, 0)
 })
 
 test('SIGTERM: the running script comes to its end, the rest stays in the spool and runs after the restart', async t => {
@@ -375,7 +410,7 @@ test('a full disk: 503 with a time to come back, and it goes on when there is ro
 })
 
 test('what is shown of a spool steers no terminal and tells no secret', async t => {
-  const s = spooling(t, `printf 'x\\033[31my\\302\\233z\\n'; exit 1`, { args: ['--retry', '0', '--retry-wait', '10ms', '--forward', 'http://user:pw@127.0.0.1:9/x?token=1'] })
+  const s = spooling(t, `printf 'nul\\000behind\\nx\\033[31my\\302\\233z\\n'; exit 1`, { args: ['--retry', '0', '--retry-wait', '10ms', '--forward', 'http://user:pw@127.0.0.1:9/x?token=1'] })
   const r = await s.start()
   await r.post('{"type":"post","method":"vm.start","params":{"a":"\u009b31m\u007f"},\n "result":"ü"}', { 'webhook-id': 'msg_1' })
   await until('both failed', async () => (await spoolList(s.folder, '--failed')).length === 2)
@@ -384,7 +419,9 @@ test('what is shown of a spool steers no terminal and tells no secret', async t 
     assert.match(stdout, /→ http:\/\/127\.0\.0\.1:9\/x {2}1 attempt/)
     assert.doesNotMatch(stdout, /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]|user:pw|token=1/)
   }
-  assert.match((await spool(s.folder, 'show', 'msg_1')).stdout, /x\?\[31my\?z\n[^]*"a":"\?31m\?"},\n "result":"ü"/)
+  assert.match((await spool(s.folder, 'show', 'msg_1')).stdout, /nul\?behind\nx\?\[31my\?z\n[^]*"a":"\?31m\?"},\n "result":"ü"/)
+  const [ofScript] = await spoolList(s.folder)
+  assert.equal(ofScript.output, 'nul\0behind\nx\x1b[31my\u009bz\n')
   assert.doesNotMatch(JSON.stringify(await spoolList(s.folder)), /user:pw|token=1/)
 })
 

@@ -174,12 +174,12 @@ static void what_failed_for_good_waits_for_a_retry_by_hand(void **state)
   assert_int_equal(xh_spool_db_count(f->db, &pending, &failed), 0);
   assert_int_equal(failed, 2);
   due(f, INT64_MAX, "", NONE);
-  assert_int_equal(xh_spool_db_retry(f->db, "nobody", &count), 0);
+  assert_int_equal(xh_spool_db_retry(f->db, "nobody", NOW, &count), 0);
   assert_int_equal(count, 0);
-  assert_int_equal(xh_spool_db_retry(f->db, "b", &count), 0);
+  assert_int_equal(xh_spool_db_retry(f->db, "b", NOW, &count), 0);
   assert_int_equal(count, 1);
   due(f, NOW, "b.1", NONE);
-  assert_int_equal(xh_spool_db_retry(f->db, NULL, &count), 0);
+  assert_int_equal(xh_spool_db_retry(f->db, NULL, NOW, &count), 0);
   assert_int_equal(count, 1);
   f->limit = 1;
   due(f, NOW, "a.1", 0); /* b does not fit */
@@ -218,7 +218,7 @@ static void a_retry_by_hand_waits_for_the_one_of_its_object_that_runs(void **sta
   const xh_spool_failure failure = {.attempts = 1, .error = "x: exit status 1"};
   assert_int_equal(xh_spool_db_failure(f->db, 1, &failure, NOW), 0);
   behind(f, "1", "b.1", NONE);
-  assert_int_equal(xh_spool_db_retry(f->db, "a", &count), 0);
+  assert_int_equal(xh_spool_db_retry(f->db, "a", NOW, &count), 0);
   f->out_object = "1"; /* b runs */
   due(f, NOW, "", NONE);
   f->out_object = NULL;
