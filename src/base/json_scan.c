@@ -4,6 +4,7 @@
 #include "base/utf8.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 typedef struct scan {
@@ -445,6 +446,24 @@ bool xh_json_find(xh_str object, xh_str name, xh_str *ret_value)
       found = true;
     }
   return found;
+}
+
+bool xh_json_has_only(xh_str object, const char *const *names, char *why, size_t why_size)
+{
+  xh_json_iter it;
+  xh_str key, value;
+  if (xh_json_typeof(object) != XH_JSON_OBJECT || !xh_json_iter_init(&it, object))
+    return true;
+  while (xh_json_next(&it, &key, &value)) {
+    const char *const *name = names;
+    while (*name && !xh_json_key_eq(key, xh_str_z(*name)))
+      name++;
+    if (!*name) {
+      snprintf(why, why_size, "there is no parameter \"%.*s\"", (int)(key.len < 40 ? key.len : 40), key.ptr);
+      return false;
+    }
+  }
+  return true;
 }
 
 static bool element(xh_str array, xh_str index, xh_str *ret_value)

@@ -69,6 +69,9 @@ bool xh_json_key_eq(xh_str escaped_key, xh_str name);
 /* The member of an object; of several with the same key the last, as JSON.parse does. False and untouched when absent. */
 bool xh_json_find(xh_str object, xh_str name, xh_str *ret_value);
 
+/* Has the object no other members than `names` (NULL-terminated)? If not, `why` says which: "there is no parameter …". */
+bool xh_json_has_only(xh_str object, const char *const *names, char *why, size_t why_size);
+
 /* Follows "params.id" or "params.vms.0": names of members and indexes of elements between dots. */
 bool xh_json_path(xh_str value, xh_str path, xh_str *ret_value);
 

@@ -184,10 +184,23 @@ static void on_pruned(void *arg, int rc, int64_t count)
   asked_end(arg, rc, "deleted", count);
 }
 
+/* What is misspelt must not mean "all". */
+static bool has_only(xh_peer *peer, int64_t id, xh_str params, const char *const *known)
+{
+  char why[160];
+  bool good = xh_json_has_only(params, known, why, sizeof why);
+  if (!good)
+    xh_peer_error(peer, id, XH_EINVAL, why);
+  return good;
+}
+
 static void call_prune(xh_engine *e, xh_peer *peer, int64_t id, xh_str params)
 {
+  static const char *const known[] = {"before", NULL};
   xh_str value;
   int64_t before_ms = 0;
+  if (!has_only(peer, id, params, known))
+    return;
   bool all = xh_json_find(params, XH_STR("before"), &value);
   if (engine_scope_of(peer).len) {
     xh_peer_error(peer, id, XH_EDENIED, "prune touches all sources: ask it on the command line");
@@ -246,16 +259,42 @@ static source *tested_source(xh_engine *e, const xh_peer *peer, xh_str params)
   return xh_map_get(&e->sources, (xh_str){value.ptr + 1, value.len - 2});
 }
 
+/* Places in the configuration, all of them there. */
+static bool are_places(xh_str list, size_t count)
+{
+  xh_json_iter it;
+  xh_str value;
+  int64_t index;
+  bool good = xh_json_typeof(list) == XH_JSON_ARRAY && xh_json_iter_init(&it, list);
+  while (good && xh_json_next(&it, NULL, &value))
+    good = xh_json_i64(value, &index) && index >= 0 && index < (int64_t)count;
+  return good;
+}
+
+static void refuse_places(xh_peer *peer, int64_t id, size_t count)
+{
+  char why[160];
+  snprintf(why, sizeof why, "parameter \"hooks\" must be a list of places in the configuration, from 0; this source has %zu hook%s", count,
+           count == 1 ? "" : "s");
+  xh_peer_error(peer, id, XH_EINVAL, why);
+}
+
 static void call_test(xh_engine *e, xh_peer *peer, int64_t id, xh_str params)
 {
+  static const char *const known[] = {"hooks", "source", NULL};
+  if (!has_only(peer, id, params, known))
+    return;
   source *s = tested_source(e, peer, params);
   if (!s || !s->hooks) {
     xh_peer_error(peer, id, XH_ENOENT, "this source has no hooks configured");
     return;
   }
-  tested *t = calloc(1, sizeof *t);
   xh_str list = {NULL, 0};
-  xh_json_find(params, XH_STR("hooks"), &list);
+  if (xh_json_find(params, XH_STR("hooks"), &list) && xh_json_typeof(list) != XH_JSON_NULL && !are_places(list, xh_hooks_count(s->hooks))) {
+    refuse_places(peer, id, xh_hooks_count(s->hooks));
+    return;
+  }
+  tested *t = calloc(1, sizeof *t);
   if (t)
     *t = (tested){.engine = e, .source = s, .peer = xh_peer_ref(peer), .id = id};
   xh_sample sample = {.transport = e->transport,
@@ -275,8 +314,11 @@ static void call_test(xh_engine *e, xh_peer *peer, int64_t id, xh_str params)
 
 /* ---- questions ---- */
 
-static void call_stats(xh_engine *e, xh_peer *peer, int64_t id)
+static void call_stats(xh_engine *e, xh_peer *peer, int64_t id, xh_str params)
 {
+  static const char *const known[] = {NULL};
+  if (!has_only(peer, id, params, known))
+    return;
   xh_buf result;
   xh_buf_init(&result, STATS_CAP_BYTES);
   xh_engine_stats_json(e, &result);
@@ -298,7 +340,7 @@ void engine_call(xh_engine *e, xh_peer *peer, int64_t id, xh_str name, xh_str pa
   if (xh_str_eqz(name, "ping"))
     call_ping(peer, id);
   else if (xh_str_eqz(name, "stats"))
-    call_stats(e, peer, id);
+    call_stats(e, peer, id, params);
   else if (xh_str_eqz(name, "deliveries"))
     engine_ask(e, peer, id, ASK_DELIVERIES, params);
   else if (xh_str_eqz(name, "delivery"))

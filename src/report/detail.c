@@ -124,6 +124,9 @@ int xh_report_delivery(xh_report *report, xh_str params, xh_str source, const xh
     snprintf(why, why_size, "parameter \"id\" is missing: msg_… or a number");
     return XH_EINVAL;
   }
+  static const char *const known[] = {"id", NULL};
+  if (!xh_json_has_only(params, known, why, why_size))
+    return XH_EINVAL;
   xh_str text = xh_json_typeof(value) == XH_JSON_STRING ? (xh_str){value.ptr + 1, value.len - 2} : value;
   rc = xh_webhook_id_parse(report->instance, text, &id);
   sqlite3_stmt *row = report->one;

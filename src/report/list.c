@@ -52,7 +52,7 @@ int xh_report_deliveries(xh_report *report, xh_str params, xh_str source, const 
                          size_t why_size)
 {
   query q;
-  int rc = query_read(params, &q, why, why_size);
+  int rc = query_read(QUERY_DELIVERIES, params, &q, why, why_size);
   if (rc == 0)
     rc = report_refresh(report);
   if (rc)
@@ -156,16 +156,18 @@ int xh_report_retry_ids(xh_report *report, xh_str params, xh_str source, int64_t
 {
   query q;
   ids list = {0};
-  int rc = query_read(params, &q, why, why_size);
+  int rc = query_read(QUERY_RETRY, params, &q, why, why_size);
   if (rc == 0)
     rc = report_refresh(report);
   if (rc)
     return rc;
-  if (q.ids.ptr) {
-    rc = named_ids(report, &q, source, &list, why, why_size);
-  } else if (!q.dead && !q.filtered) {
-    snprintf(why, why_size, "give \"ids\", or \"dead\": true for all dead deliveries, or a filter (hook, method, user, since, until)");
+  if (q.ids.ptr ? q.selects : !q.selects) {
+    snprintf(why, why_size, q.ids.ptr ? "give \"ids\", or say which dead deliveries; not both"
+                                      : "give \"ids\", or \"dead\": true for all dead deliveries, or a filter (hook, method, user, source, "
+                                        "since, until)");
     rc = XH_EINVAL;
+  } else if (q.ids.ptr) {
+    rc = named_ids(report, &q, source, &list, why, why_size);
   } else {
     rc = dead_ids(report, &q, source, &list);
   }

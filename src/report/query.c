@@ -51,7 +51,7 @@ static bool add_status(xh_str value, unsigned *statuses)
   return false;
 }
 
-static int read_status(const reading *r, xh_str value)
+static int read_status(const reading *r, const char *name, xh_str value)
 {
   xh_json_iter it;
   xh_str one;
@@ -61,7 +61,7 @@ static int read_status(const reading *r, xh_str value)
       good = add_status(one, &r->query->statuses);
   else
     good = add_status(value, &r->query->statuses);
-  return good ? 0 : wrong(r, "status", "queued, sending, waiting, held, delivered or dead, or a list of them");
+  return good ? 0 : wrong(r, name, "queued, sending, waiting, held, delivered or dead, or a list of them");
 }
 
 static int read_text(const reading *r, const char *name, xh_str value, char out[QUERY_TEXT_SIZE])
@@ -78,50 +78,100 @@ static int read_moment(const reading *r, const char *name, xh_str value, int64_t
   return 0;
 }
 
-static int read_one(const reading *r, xh_str key, xh_str value)
+typedef int (*parameter_reader)(const reading *r, const char *name, xh_str value);
+
+static int read_method(const reading *r, const char *name, xh_str value)
 {
-  query *q = r->query;
-  int64_t number = 0;
-  q->filtered = q->filtered || !xh_json_key_eq(key, XH_STR("limit"));
-  if (xh_json_key_eq(key, XH_STR("status")))
-    return read_status(r, value);
-  if (xh_json_key_eq(key, XH_STR("method")))
-    return read_text(r, "method", value, q->method);
-  if (xh_json_key_eq(key, XH_STR("hook")))
-    return read_text(r, "hook", value, q->hook);
-  if (xh_json_key_eq(key, XH_STR("user")))
-    return read_text(r, "user", value, q->user);
-  if (xh_json_key_eq(key, XH_STR("source")))
-    return read_text(r, "source", value, q->source);
-  if (xh_json_key_eq(key, XH_STR("since")))
-    return read_moment(r, "since", value, &q->since_ms);
-  if (xh_json_key_eq(key, XH_STR("until")))
-    return read_moment(r, "until", value, &q->until_ms);
-  if (xh_json_key_eq(key, XH_STR("limit"))) {
-    if (!xh_json_i64(value, &number) || number < 1 || number > QUERY_LIMIT_MAX)
-      return wrong(r, "limit", "a number from 1 to 1000");
-    q->limit = number;
-    return 0;
-  }
-  if (xh_json_key_eq(key, XH_STR("before"))) {
-    if (!xh_json_i64(value, &number) || number < 0)
-      return wrong(r, "before", "the \"next\" of the page before");
-    q->before = number;
-    return 0;
-  }
-  if (xh_json_key_eq(key, XH_STR("dead"))) {
-    q->dead = xh_json_typeof(value) == XH_JSON_TRUE;
-    return q->dead || xh_json_typeof(value) == XH_JSON_FALSE ? 0 : wrong(r, "dead", "true or false");
-  }
-  if (xh_json_key_eq(key, XH_STR("ids"))) {
-    q->ids = value;
-    return xh_json_typeof(value) == XH_JSON_ARRAY ? 0 : wrong(r, "ids", "a list of ids");
+  return read_text(r, name, value, r->query->method);
+}
+
+static int read_hook(const reading *r, const char *name, xh_str value)
+{
+  return read_text(r, name, value, r->query->hook);
+}
+
+static int read_user(const reading *r, const char *name, xh_str value)
+{
+  return read_text(r, name, value, r->query->user);
+}
+
+static int read_source(const reading *r, const char *name, xh_str value)
+{
+  return read_text(r, name, value, r->query->source);
+}
+
+static int read_since(const reading *r, const char *name, xh_str value)
+{
+  return read_moment(r, name, value, &r->query->since_ms);
+}
+
+static int read_until(const reading *r, const char *name, xh_str value)
+{
+  return read_moment(r, name, value, &r->query->until_ms);
+}
+
+static int read_limit(const reading *r, const char *name, xh_str value)
+{
+  int64_t number;
+  if (!xh_json_i64(value, &number) || number < 1 || number > QUERY_LIMIT_MAX)
+    return wrong(r, name, "a number from 1 to 1000");
+  r->query->limit = number;
+  return 0;
+}
+
+static int read_before(const reading *r, const char *name, xh_str value)
+{
+  int64_t number;
+  if (!xh_json_i64(value, &number) || number < 0)
+    return wrong(r, name, "the \"next\" of the page before");
+  r->query->before = number;
+  return 0;
+}
+
+/* false would mean everything but the dead ones, which is no retry. */
+static int read_dead(const reading *r, const char *name, xh_str value)
+{
+  return xh_json_typeof(value) == XH_JSON_TRUE ? 0 : wrong(r, name, "true, or absent");
+}
+
+static int read_ids(const reading *r, const char *name, xh_str value)
+{
+  r->query->ids = value;
+  return xh_json_typeof(value) == XH_JSON_ARRAY ? 0 : wrong(r, name, "a list of ids");
+}
+
+static const struct parameter {
+  const char *name;
+  parameter_reader read;
+  unsigned calls;
+} PARAMETERS[] = {
+    {"status", read_status, QUERY_DELIVERIES},
+    {"limit", read_limit, QUERY_DELIVERIES},
+    {"before", read_before, QUERY_DELIVERIES},
+    {"method", read_method, QUERY_DELIVERIES | QUERY_RETRY},
+    {"hook", read_hook, QUERY_DELIVERIES | QUERY_RETRY},
+    {"user", read_user, QUERY_DELIVERIES | QUERY_RETRY},
+    {"source", read_source, QUERY_DELIVERIES | QUERY_RETRY},
+    {"since", read_since, QUERY_DELIVERIES | QUERY_RETRY},
+    {"until", read_until, QUERY_DELIVERIES | QUERY_RETRY},
+    {"dead", read_dead, QUERY_RETRY},
+    {"ids", read_ids, QUERY_RETRY},
+};
+
+static int read_one(const reading *r, query_call call, xh_str key, xh_str value)
+{
+  for (size_t i = 0; i < sizeof PARAMETERS / sizeof *PARAMETERS; i++) {
+    const struct parameter *p = &PARAMETERS[i];
+    if (!(p->calls & call) || !xh_json_key_eq(key, xh_str_z(p->name)))
+      continue;
+    r->query->selects = r->query->selects || p->read != read_ids;
+    return p->read(r, p->name, value);
   }
   snprintf(r->why, r->why_size, "there is no parameter \"%.*s\"", (int)(key.len < 40 ? key.len : 40), key.ptr);
   return XH_EINVAL;
 }
 
-int query_read(xh_str params, query *ret_query, char *why, size_t why_size)
+int query_read(query_call call, xh_str params, query *ret_query, char *why, size_t why_size)
 {
   query q = {.limit = QUERY_LIMIT_DEFAULT, .before = INT64_MAX};
   reading r = {.query = &q, .why = why, .why_size = why_size};
@@ -134,7 +184,7 @@ int query_read(xh_str params, query *ret_query, char *why, size_t why_size)
   }
   while (rc == 0 && xh_json_next(&it, &key, &value))
     if (xh_json_typeof(value) != XH_JSON_NULL)
-      rc = read_one(&r, key, value);
+      rc = read_one(&r, call, key, value);
   if (rc == 0)
     *ret_query = q;
   return rc;

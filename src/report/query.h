@@ -19,12 +19,13 @@ typedef struct query {
   int64_t since_ms, until_ms; /* 0: open */
   int64_t limit;
   int64_t before; /* ids below; INT64_MAX: all */
-  bool dead;      /* of `retry` */
-  bool filtered;  /* something but the limit was given */
+  bool selects;   /* of `retry`: says which dead ones, be it all of them */
   xh_str ids;     /* of `retry`: JSON array, or absent */
 } query;
 
-/* Reads the params object. XH_EINVAL with `why`, which names the parameter. */
-int query_read(xh_str params, query *ret_query, char *why, size_t why_size);
+typedef enum query_call { QUERY_DELIVERIES = 1, QUERY_RETRY = 2 } query_call;
+
+/* Reads the params object of a call; null counts as absent. XH_EINVAL with `why`, which names the parameter: also when that call has no such one. */
+int query_read(query_call call, xh_str params, query *ret_query, char *why, size_t why_size);
 
 #endif

@@ -32,8 +32,8 @@ int xh_report_deliveries(xh_report *report, xh_str params, xh_str source, const 
 int xh_report_delivery(xh_report *report, xh_str params, xh_str source, const xh_report_live *live, xh_buf *out, char *why,
                        size_t why_size);
 
-/* The deliveries that the call `retry` means: those of `ids`, or the dead ones that fit `hook`, `since`, `until`. The array is for the
- * caller to free(). Same errors; without any filter and without "dead": true it is XH_EINVAL. */
+/* The deliveries that the call `retry` means: those of `ids`, or the dead ones that fit `hook`, `method`, `user`, `source`, `since`, `until`.
+ * The array is for the caller to free(). Same errors; XH_EINVAL without any of them and without "dead": true, and for `ids` beside others. */
 int xh_report_retry_ids(xh_report *report, xh_str params, xh_str source, int64_t **ret_ids, size_t *ret_count, char *why,
                         size_t why_size);
 

@@ -65,3 +65,28 @@ test('a stop while questions wait', async t => {
   await source.find('the first answer', ({ id }) => id === 1000)
   assert.deepEqual(await s.stop('SIGTERM'), { code: 0, signal: null }, s.process.said())
 })
+
+test('a parameter that a call does not have changes nothing', async t => {
+  const target = await httpTarget(t, (request, res) => res.writeHead(410).end())
+  const s = await serve(t, hooks(target.url))
+  const source = await s.source()
+  source.send({ id: 1, event: event('vm.start') })
+  await s.settled('dead', 1)
+  const refused = [
+    ['prune', { befor: 1 }],
+    ['prune', { before: 9e15, all: true }],
+    ['retry', { dead: false }],
+    ['retry', { before: 1 }],
+    ['retry', { status: 'waiting' }],
+    ['test', { hooks: ['x'] }],
+    ['test', { hooks: [0, 1] }],
+    ['test', { hooks: 0 }],
+    ['test', { hook: 0 }],
+    ['stats', { all: true }],
+    ['delivery', { id: 1, body: true }],
+  ]
+  for (const [call, params] of refused)
+    await assert.rejects(source.call(call, params), { code: 'EINVAL' }, `${call} ${JSON.stringify(params)}`)
+  assert.equal((await s.settled('dead', 1)).length, 1)
+  assert.deepEqual(await source.call('prune', { before: 9e15 }), { deleted: 1 })
+})

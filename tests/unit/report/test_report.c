@@ -155,6 +155,7 @@ static void wrong_parameters_are_named(void **state)
   static const char *const cases[][2] = {{"{\"status\":\"done\"}", "\"status\""},  {"{\"limit\":0}", "\"limit\""},
                                          {"{\"limit\":1001}", "\"limit\""},        {"{\"since\":\"yesterday\"}", "\"since\""},
                                          {"{\"colour\":1}", "\"colour\""},         {"[]", "object"},
+                                         {"{\"dead\":true}", "\"dead\""},       {"{\"ids\":[1]}", "\"ids\""},
                                          {"{\"user\":7}", "\"user\""},             {"nonsense", "object"}};
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     xh_buf out;
@@ -210,6 +211,7 @@ static void details_of_others_are_not_found(void **state)
                {"{\"id\":\"99\"}", XH_ENOENT},
                {"{\"id\":\"msg_ffffffffffffffff0000000000000002\"}", XH_ENOENT},
                {"{\"id\":\"2 OR 1\"}", XH_EINVAL},
+               {"{\"id\":2,\"body\":true}", XH_EINVAL},
                {"{}", XH_EINVAL}};
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     xh_buf out;
@@ -253,7 +255,22 @@ static void a_retry_means_what_it_says(void **state)
   assert_string_equal(got, "2 4");
   assert_int_equal(retry(f, "{\"ids\":[2,6]}", "xo", got), XH_ENOENT);
   assert_int_equal(retry(f, "{\"ids\":[\"x\"]}", "", got), XH_EINVAL);
-  assert_int_equal(retry(f, "{}", "", got), XH_EINVAL);
+  assert_int_equal(retry(f, "{\"source\":\"other\"}", "", got), 0);
+  assert_string_equal(got, "6");
+  assert_int_equal(retry(f, "{\"dead\":null,\"ids\":[4]}", "", got), 0);
+  assert_string_equal(got, "4");
+  static const char *const refused[] = {"{}",
+                                        "{\"dead\":false}",
+                                        "{\"dead\":false,\"hook\":\"Other\"}",
+                                        "{\"dead\":null}",
+                                        "{\"before\":1}",
+                                        "{\"hook\":\"Other\",\"before\":1}",
+                                        "{\"status\":\"waiting\"}",
+                                        "{\"limit\":1,\"dead\":true}",
+                                        "{\"hok\":\"Other\"}",
+                                        "{\"ids\":[4],\"dead\":true}"};
+  for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
+    assert_int_equal(retry(f, refused[i], "", got), XH_EINVAL);
   assert_int_equal(retry(f, "{\"ids\":[]}", "", got), 0);
   assert_string_equal(got, "");
 }
