@@ -11,39 +11,85 @@
 static const char *const WORDS[] = {"token",      "secret", "password",      "passwd",
                                     "passphrase", "apikey", "encryptionkey", "privatekey"};
 
-enum { KEY_BYTES_MAX = 128 };
+/* Keys that are credentials only as they stand. */
+static const char *const NAMES[] = {
+    "otp",     /* preferences.otp of a user, in what session.getUser and user.getAll return: the secret of the one-time passwords */
+    "getfrom", /* $getFrom of vm.export, xo.exportConfig and others: whoever has this URL downloads, without signing in */
+    "sendto",  /* $sendTo of vm.import, xo.importConfig and others: the same for an upload */
+};
 
-bool key_is_secret(xh_str key, bool *ret_ends)
+/* The words can be anywhere in a key, which is read in pieces of this many letters: each begins with the end of the one before. */
+enum { PIECE_BYTES = 128, LONGEST_WORD_BYTES = 16 };
+
+/* Lower case letters and digits: privateKey, private_key and PRIVATE-KEY are one. False for what is left out. */
+static bool plain_letter(char c, char *ret_plain)
 {
-  char plain[KEY_BYTES_MAX + 1]; /* lower case letters and digits: privateKey, private_key and PRIVATE-KEY are one */
-  size_t len = 0;
-  for (size_t i = 0; i < key.len && len < KEY_BYTES_MAX; i++) {
-    char c = key.ptr[i];
-    if (c >= 'A' && c <= 'Z')
-      c = (char)(c + ('a' - 'A'));
-    if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'))
-      plain[len++] = c;
-  }
-  plain[len] = '\0';
+  if (c >= 'A' && c <= 'Z')
+    c = (char)(c + ('a' - 'A'));
+  *ret_plain = c;
+  return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+}
+
+/* Is a word in the piece? `ret_whole` when it stands at its end. */
+static bool piece_is_secret(const char *plain, bool *ret_whole)
+{
   bool found = false;
-  *ret_ends = false;
   for (size_t i = 0; i < sizeof WORDS / sizeof *WORDS; i++) {
-    const char *at = strstr(plain, WORDS[i]);
-    if (!at)
-      continue;
-    found = true;
-    *ret_ends = *ret_ends || strlen(at) == strlen(WORDS[i]);
+    size_t len = strlen(WORDS[i]), piece_len = strlen(plain);
+    found = found || strstr(plain, WORDS[i]);
+    *ret_whole = *ret_whole || (piece_len >= len && strcmp(plain + piece_len - len, WORDS[i]) == 0);
   }
   return found;
 }
 
+bool key_is_secret(xh_str key, bool *ret_whole)
+{
+  char plain[PIECE_BYTES + 1];
+  size_t len = 0, pieces = 0;
+  bool found = false;
+  for (size_t i = 0; i < key.len; i++) {
+    if (!plain_letter(key.ptr[i], &plain[len]) || ++len < PIECE_BYTES)
+      continue;
+    plain[len] = '\0';
+    bool ends = false;
+    found = piece_is_secret(plain, &ends) || found;
+    memmove(plain, plain + len - LONGEST_WORD_BYTES, LONGEST_WORD_BYTES);
+    len = LONGEST_WORD_BYTES;
+    pieces++;
+  }
+  plain[len] = '\0';
+  *ret_whole = false;
+  found = piece_is_secret(plain, ret_whole) || found;
+  for (size_t i = 0; pieces == 0 && i < sizeof NAMES / sizeof *NAMES; i++)
+    if (strcmp(plain, NAMES[i]) == 0)
+      found = *ret_whole = true;
+  return found;
+}
+
+/* ---- methods ---- */
+
+/* Methods whose result is or holds credentials under keys that don't say so. */
+static const struct {
+  const char *method; /* or all that begin with it, when it ends with a dot */
+  bool ids_only;      /* the values of the key "id"; otherwise texts directly in the result too */
+} METHODS[] = {
+    {"token.", false},                      /* token.create returns a token that works; a token's id is the token */
+    {"user.getAuthenticationTokens", true}, /* the caller's tokens, by that very id */
+};
+
+static bool method_fits(xh_str method, const char *pattern)
+{
+  return pattern[strlen(pattern) - 1] == '.' ? xh_str_starts(method, xh_str_z(pattern)) : xh_str_eqz(method, pattern);
+}
+
 /* ---- the walk: one pass, no recursion, as deep as an event may be ---- */
 
-typedef enum secrecy { OPEN, SECRET_TEXT, SECRET_ALL } secrecy; /* of a value: not, strings only, numbers too */
+/* Of a value: not; texts, but not those in objects; texts however deep; numbers too, but not those in objects ("tokens": {"count": 3}). */
+typedef enum secrecy { OPEN, RESULT_TEXT, SECRET_TEXT, SECRET_ALL } secrecy;
 
 typedef struct level {
   bool object;
-  unsigned char elements; /* of an array: their secrecy */
+  unsigned char inside; /* the secrecy of what is in it: an array's elements, and in an object whatever its key says */
 } level;
 
 typedef struct walk {
@@ -51,7 +97,8 @@ typedef struct walk {
   const char *copied; /* up to here the text is in `out` */
   xh_buf *out;
   bool masked;
-  bool token_result; /* the event is of token.*: in its result, ids are tokens */
+  bool result_ids;   /* in the result of this method, ids are credentials */
+  bool result_texts; /* and texts too */
   bool in_result;
   size_t depth;
   bool expect_key;
@@ -61,10 +108,10 @@ typedef struct walk {
 
 static secrecy judge_plain_key(const walk *w, xh_str key)
 {
-  bool ends;
-  if (key_is_secret(key, &ends))
-    return ends ? SECRET_ALL : SECRET_TEXT;
-  if (w->token_result && w->in_result && xh_str_eqz(key, "id"))
+  bool whole;
+  if (key_is_secret(key, &whole))
+    return whole ? SECRET_ALL : SECRET_TEXT;
+  if (w->result_ids && w->in_result && xh_str_eqz(key, "id"))
     return SECRET_TEXT;
   return OPEN;
 }
@@ -85,7 +132,8 @@ static secrecy value_secrecy(const walk *w)
   if (w->depth == 0)
     return OPEN;
   const level *top = &w->levels[w->depth - 1];
-  return top->object ? w->member : (secrecy)top->elements;
+  secrecy inside = (secrecy)top->inside;
+  return top->object && w->member > inside ? w->member : inside;
 }
 
 static void mask(walk *w, const char *from, const char *to)
@@ -108,8 +156,8 @@ static void take_string(walk *w)
     if (w->depth == 1)
       w->in_result = xh_json_key_eq((xh_str){key.ptr + 1, key.len - 2}, XH_STR("result"));
     w->member = judge_key(w, key);
-    if (w->depth == 1 && w->token_result && w->in_result)
-      w->member = SECRET_TEXT; /* token.create returns the token itself */
+    if (w->depth == 1 && w->result_texts && w->in_result)
+      w->member = RESULT_TEXT;
     w->expect_key = false;
   } else if (value_secrecy(w) != OPEN) {
     mask(w, from, to);
@@ -127,9 +175,11 @@ static void take_number(walk *w)
 
 static void open_level(walk *w, bool object)
 {
-  secrecy elements = object ? OPEN : value_secrecy(w); /* "tokens": ["…"]; what is in an object has keys of its own */
+  secrecy inside = value_secrecy(w);
+  if (object && inside != OPEN)
+    inside = inside == RESULT_TEXT ? OPEN : SECRET_TEXT;
   if (w->depth < XH_JSON_DEPTH_MAX)
-    w->levels[w->depth++] = (level){.object = object, .elements = (unsigned char)elements};
+    w->levels[w->depth++] = (level){.object = object, .inside = (unsigned char)inside};
   w->expect_key = object;
   w->member = OPEN;
   w->at++;
@@ -165,7 +215,11 @@ int xh_redact(const xh_event *event, xh_buf *out)
   w->at = w->copied = event->raw.ptr;
   w->end = event->raw.ptr + event->raw.len;
   w->out = out;
-  w->token_result = xh_str_starts(event->method, XH_STR("token."));
+  for (size_t i = 0; i < sizeof METHODS / sizeof *METHODS; i++)
+    if (method_fits(event->method, METHODS[i].method)) {
+      w->result_ids = true;
+      w->result_texts = w->result_texts || !METHODS[i].ids_only;
+    }
   walk_all(w);
   if (w->masked)
     xh_buf_append(out, w->copied, (size_t)(w->end - w->copied));

@@ -8,7 +8,10 @@
 
 #define XH_MASK "* obfuscated *" /* the host's word in `params` */
 
-/* Does the key (plain text) say that its value is a credential? `ret_ends` tells whether the word is its end ("apiToken", not "tokenAge"). */
-bool key_is_secret(xh_str key, bool *ret_ends);
+/*
+ * Does the key (plain text) say that its value is a credential? `ret_whole` tells whether the key names the credential itself ("apiToken"),
+ * so that a number is one too, or only speaks of it ("tokenAge").
+ */
+bool key_is_secret(xh_str key, bool *ret_whole);
 
 #endif

@@ -83,7 +83,7 @@ static void credentials_are_masked_and_the_rest_keeps_its_bytes(void **state)
          POST("\"result\":{ \"apiToken\" : \"* obfuscated *\", \"n\":1e2,\"PASSWORD\":\"* obfuscated *\",\"private_key\":\"* obfuscated "
               "*\",\"ok\":true}"));
   expect("json", "{}", POST("\"result\":{\"p\\u0061ssword\":\"x\",\"tokens\":[\"a\",[\"b\"],{\"c\":\"d\"}],\"tokenAge\":3,\"password\":7}"),
-         POST("\"result\":{\"p\\u0061ssword\":\"* obfuscated *\",\"tokens\":[\"* obfuscated *\",[\"* obfuscated *\"],{\"c\":\"d\"}],"
+         POST("\"result\":{\"p\\u0061ssword\":\"* obfuscated *\",\"tokens\":[\"* obfuscated *\",[\"* obfuscated *\"],{\"c\":\"* obfuscated *\"}],"
               "\"tokenAge\":3,\"password\":\"* obfuscated *\"}"));
   expect("json", "{\"maskSecrets\":false}", POST("\"result\":{\"password\":\"x\"}"), POST("\"result\":{\"password\":\"x\"}"));
   expect("json", "{}", "{\"method\":\"token.create\",\"type\":\"post\",\"resul\\u0074\":\"EXAMPLE-TOKEN\"}",
@@ -91,6 +91,50 @@ static void credentials_are_masked_and_the_rest_keeps_its_bytes(void **state)
   /* What only looks like it. */
   expect("json", "{}", POST("\"result\":{\"hasPassword\":true,\"text\":\"\\\"password\\\":\\\"x\\\"\",\"password\":\"\",\"secret\":null}"),
          POST("\"result\":{\"hasPassword\":true,\"text\":\"\\\"password\\\":\\\"x\\\"\",\"password\":\"\",\"secret\":null}"));
+}
+
+static void whatever_is_below_a_secret_key_is_masked(void **state)
+{
+  (void)state;
+#define X "* obfuscated *"
+  expect("json", "{}", POST("\"result\":{\"secret\":{\"data\":\"hid\",\"n\":[1,{\"deep\":[\"hid\"]}],\"is\":true},\"name\":\"n\"}"),
+         POST("\"result\":{\"secret\":{\"data\":\"" X "\",\"n\":[1,{\"deep\":[\"" X "\"]}],\"is\":true},\"name\":\"n\"}"));
+  expect("json", "{}", POST("\"params\":{\"sessionToken\":{\"value\":\"v\"}},\"result\":[{\"tokens\":{\"count\":3}},\"text\"]"),
+         POST("\"params\":{\"sessionToken\":{\"value\":\"" X "\"}},\"result\":[{\"tokens\":{\"count\":3}},\"text\"]"));
+  expect("json", "{}", POST("\"result\":{\"tokens\":[\"t1\",{\"id\":\"t2\",\"password\":7}],\"id\":\"i\"}"),
+         POST("\"result\":{\"tokens\":[\"" X "\",{\"id\":\"" X "\",\"password\":\"" X "\"}],\"id\":\"i\"}"));
+}
+
+static void results_that_are_credentials_by_their_nature(void **state)
+{
+  (void)state;
+  expect("json", "{}",
+         "{\"method\":\"user.getAuthenticationTokens\",\"type\":\"post\",\"params\":{\"id\":\"i\"},\"result\":[{\"id\":\"TTT4\",\"description\":\"ci\"}]}",
+         "{\"method\":\"user.getAuthenticationTokens\",\"type\":\"post\",\"params\":{\"id\":\"i\"},\"result\":[{\"id\":\"" X "\",\"description\":\"ci\"}]}");
+  expect("json", "{}", "{\"method\":\"vm.export\",\"type\":\"post\",\"result\":{\"$getFrom\":\"/api/s3cr3t/vm.xva\"}}",
+         "{\"method\":\"vm.export\",\"type\":\"post\",\"result\":{\"$getFrom\":\"" X "\"}}");
+  expect("json", "{}", "{\"method\":\"xo.importConfig\",\"type\":\"post\",\"result\":{\"$sendTo\":\"/api/s3cr3t\"}}",
+         "{\"method\":\"xo.importConfig\",\"type\":\"post\",\"result\":{\"$sendTo\":\"" X "\"}}");
+  expect("json", "{}", POST("\"result\":{\"id\":\"u\",\"preferences\":{\"otp\":\"JBSWY3DP\",\"laptop\":\"x\"}}"),
+         POST("\"result\":{\"id\":\"u\",\"preferences\":{\"otp\":\"" X "\",\"laptop\":\"x\"}}"));
+}
+
+/* The word at each place around the pieces in which long keys are read, at the end and before it. */
+static void long_keys_are_judged_to_their_end(void **state)
+{
+  (void)state;
+  static const char *const ends[] = {"Token", "private-key", "tokenAge"};
+  for (size_t end = 0; end < 3; end++)
+    for (int before = 90; before < 300; before++) {
+      char event[2048], key[512];
+      memset(key, 'x', (size_t)before);
+      strcpy(key + before, ends[end]);
+      snprintf(event, sizeof event, POST("\"result\":{\"%s\":\"hid\",\"%s\":7}"), key, key);
+      char *got = render("json", "{}", event);
+      assert_null(strstr(got, "hid"));
+      assert_int_equal(strstr(got, ":7") != NULL, end == 2);
+      free(got);
+    }
 }
 
 static void deep_events_are_masked_too(void **state)
@@ -240,6 +284,9 @@ int main(void)
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(json_is_the_events_own_bytes),
       cmocka_unit_test(credentials_are_masked_and_the_rest_keeps_its_bytes),
+      cmocka_unit_test(whatever_is_below_a_secret_key_is_masked),
+      cmocka_unit_test(results_that_are_credentials_by_their_nature),
+      cmocka_unit_test(long_keys_are_judged_to_their_end),
       cmocka_unit_test(deep_events_are_masked_too),
       cmocka_unit_test(fields_and_stack),
       cmocka_unit_test(office365_is_the_stock_plugins_card),
