@@ -2,6 +2,43 @@
 
 #include "payload/story.h"
 
+#include <string.h>
+
+/* Without a meaning in Markdown within a line? */
+static bool is_plain(char c)
+{
+  return !strchr("\\`*_[]<>&~|{", c);
+}
+
+/* What makes a heading, a list or a quotation of a line that begins with it: "#", "+", "-", or "1. " and "1) ". */
+static size_t opening_mark(const char *text)
+{
+  size_t digits = strspn(text, "0123456789");
+  if (digits > 0)
+    return text[digits] && strchr(".)", text[digits]) && (text[digits + 1] == ' ' || !text[digits + 1]) ? digits : strlen(text);
+  return *text && strchr("#+-", *text) ? 0 : strlen(text);
+}
+
+/*
+ * A text in which strangers had a say (whoever fails to sign in chooses the name), as TextBlocks and facts take it: they render a subset of
+ * Markdown, and {{DATE(…)}} ("Text features", adaptivecards.io). Escaped, so that people read it as it is: no link, no emphasis. An opening
+ * parenthesis is escaped only where it would end a link's text, for readers that know links and no escapes.
+ */
+static void put_plain(xh_buf *out, const char *text)
+{
+  xh_buf plain;
+  xh_buf_init(&plain, 16384);
+  text += strspn(text, " ");
+  size_t opening = opening_mark(text);
+  for (size_t i = 0; text[i]; i++) {
+    if (!is_plain(text[i]) || i == opening || (text[i] == '(' && i > 0 && text[i - 1] == ']'))
+      xh_buf_char(&plain, '\\');
+    xh_buf_char(&plain, text[i]);
+  }
+  xh_buf_json_buf(out, &plain);
+  xh_buf_done(&plain);
+}
+
 static void put_fact(xh_buf *out, const char *title, const char *value, bool *first)
 {
   if (!*value)
@@ -9,7 +46,7 @@ static void put_fact(xh_buf *out, const char *title, const char *value, bool *fi
   xh_buf_z(out, *first ? "{\"title\":" : ",{\"title\":");
   xh_buf_json_z(out, title);
   xh_buf_z(out, ",\"value\":");
-  xh_buf_json_z(out, value);
+  put_plain(out, value);
   xh_buf_char(out, '}');
   *first = false;
 }
@@ -31,11 +68,11 @@ void format_teams(const xh_event *event, xh_str source, xh_buf *out)
                 "\"version\":\"1.4\",\"body\":[{\"type\":\"TextBlock\",\"size\":\"Medium\",\"weight\":\"Bolder\",\"wrap\":true,\"color\":");
   xh_buf_json_z(out, colour);
   xh_buf_z(out, ",\"text\":");
-  xh_buf_json_z(out, s.title);
+  put_plain(out, s.title);
   xh_buf_z(out, "}");
   if (s.failed) {
     xh_buf_z(out, ",{\"type\":\"TextBlock\",\"wrap\":true,\"text\":");
-    xh_buf_json_z(out, s.error);
+    put_plain(out, s.error);
     xh_buf_z(out, "}");
   }
   xh_buf_z(out, ",{\"type\":\"FactSet\",\"facts\":[");

@@ -6,6 +6,7 @@ import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { HTTP } from 'cloudevents'
+import MarkdownIt from 'markdown-it'
 
 import { httpTarget, root, run, tempFolder } from '../lib/program.mjs'
 import { event, hook } from '../lib/serve.mjs'
@@ -25,6 +26,40 @@ const made = [
   event('a', 'pre', { params: {} }),
   event('vm.set', 'post', { params: { id: 'x', name_label: 'n' }, result: { deep: [[[{}]]] }, timestamp: 0 }),
 ].map((one, i) => JSON.stringify({ ...one, callId: `made${i}` }))
+
+// What strangers may call themselves: nobody needs to be signed in for a session.signIn that fails.
+const STRANGE = [
+  '[Your account is locked: sign in here](http://evil.example/)',
+  '![x](http://evil.example/x.png) <http://evil.example/> <at>all</at>',
+  '{{DATE(2017-02-14T06:08:00Z, SHORT)}} {{{x}}}',
+  '**b** *i* __b__ _i_ ~~s~~ ~s~ `c` <b>h</b> &amp; &#91;x] \\[y](z) \\\\ $&',
+  '# heading',
+  '1. one',
+  '12) twelve',
+  '3.4 s',
+  '10.0.0.1',
+  '7.',
+  '- item',
+  '+ item',
+  '> quote',
+  '| a | b |',
+  '    code',
+  '```sh',
+  'a_b_c (d) [e] (f) 3.5 - + #',
+]
+made.push(
+  ...STRANGE.map((text, i) =>
+    JSON.stringify(
+      event('session.signIn', 'post', {
+        callId: `strange${i}`,
+        userName: text,
+        params: { email: text },
+        error: i % 2 ? { message: text } : undefined,
+        result: i % 2 ? undefined : text,
+      })
+    )
+  )
+)
 
 async function sent(t, format) {
   const folder = tempFolder(t)
@@ -70,6 +105,33 @@ test('teams: the parser of Adaptive Cards reads each card without a complaint', 
   }
 })
 
+// The text that a reader sees, and that there is nothing but text.
+function seen(markdown) {
+  const tokens = new MarkdownIt().enable('strikethrough').parse(markdown)
+  assert.deepEqual(tokens.map(({ type }) => type), ['paragraph_open', 'inline', 'paragraph_close'], markdown)
+  for (const { type } of tokens[1].children) assert.ok(type.startsWith('text'), `${type}: ${markdown}`)
+  return tokens[1].children.map(({ content }) => content).join('')
+}
+
+test('teams: texts of strangers are read as they are', async t => {
+  const { events, requests } = await sent(t, 'teams')
+  const shown = text => text.trimStart()
+  for (const text of STRANGE) {
+    const at = events.findIndex(({ userName }) => userName === text)
+    const card = requests.map(({ json }) => json.attachments[0].content).find(({ body }) =>
+      body.at(-1).facts.some(({ title, value }) => title === 'By' && seen(value) === shown(text)))
+    assert.ok(card, `nobody is called ${text}`)
+    const texts = [...card.body.slice(0, -1).map(block => block.text), ...card.body.at(-1).facts.map(({ value }) => value)]
+    for (const one of texts) {
+      seen(one)
+      assert.doesNotMatch(one, /\{\{|\]\(/)
+    }
+    const outcome = events[at].error ? card.body[1].text : card.body.at(-1).facts.find(({ title }) => title === 'Result').value
+    assert.equal(seen(outcome), shown(text))
+    assert.equal(seen(card.body.at(-1).facts.find(({ title }) => title === 'Object').value), shown(text))
+  }
+})
+
 const LIMITS = { header: 150, text: 3000, field: 2000, fields: 10, blocks: 50, elements: 10 }
 
 test('slack: blocks within what Block Kit allows, and nobody is called by a name', async t => {
@@ -89,12 +151,24 @@ test('slack: blocks within what Block Kit allows, and nobody is called by a name
         for (const { type, text } of block.fields ?? []) {
           assert.ok(['mrkdwn', 'plain_text'].includes(type))
           assert.ok(text.length > 0 && text.length <= LIMITS.field)
-          if (type === 'mrkdwn') assert.doesNotMatch(text, /<!channel>/)
+          if (type === 'mrkdwn') assert.match(text, /^\*(By|Object|When|Took|Result)\*$/)
         }
       } else {
         assert.equal(block.type, 'context')
         assert.ok(block.elements.length > 0 && block.elements.length <= LIMITS.elements)
+        for (const { type, text } of block.elements) if (type === 'mrkdwn') assert.match(text, /^`[\w.:$-]+` (pre|post)$/)
       }
     }
+  }
+})
+
+test('slack: texts of strangers are never mrkdwn', async t => {
+  const { requests } = await sent(t, 'slack')
+  for (const text of STRANGE) {
+    const escaped = text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;')
+    const { json } = requests.find(({ json }) => json.blocks.some(({ fields }) => fields?.some(field => field.text === escaped)))
+    assert.equal(json.mrkdwn, false)
+    for (const { text, fields = [], elements = [] } of json.blocks)
+      for (const one of [text, ...fields, ...elements]) if (one?.type === 'mrkdwn') assert.ok(!one.text.includes(escaped))
   }
 })

@@ -203,7 +203,7 @@ static void cards_tell_who_did_what_to_which_when_and_how_it_ended(void **state)
     assert_non_null(strstr(card, "67aac198"));
     assert_non_null(strstr(card, "2026-11-23 18:10:37 UTC"));
     assert_non_null(strstr(card, "3.4 s"));
-    assert_non_null(strstr(card, i ? "no such &lt;VM&gt;" : "no such <VM>"));
+    assert_non_null(strstr(card, i ? "no such &lt;VM&gt;" : "no such \\\\<VM\\\\>"));
     if (i == 1)
       assert_non_null(strstr(card, "web &lt;01&gt; &amp; more"));
     free(card);
