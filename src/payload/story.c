@@ -24,9 +24,21 @@ static void cut(xh_str text, char *out, size_t size)
       *at = ' ';
 }
 
+/* The beginning of a string, as a string: enough to fill `size` decoded, since six bytes ("\u0041") mean one at least. */
+static void put_beginning(xh_str string, size_t size, xh_buf *out)
+{
+  const char *from = string.ptr + 1, *at = from, *end = string.ptr + string.len - 1;
+  while (at < end && (size_t)(at - from) < 6 * size)
+    at += *at != '\\' ? 1 : at[1] == 'u' ? 6 : 2;
+  while (at < end && ((unsigned char)*at & 0xc0) == 0x80)
+    at++;
+  xh_buf_char(out, '"');
+  xh_buf_append(out, from, (size_t)(at - from));
+  xh_buf_char(out, '"');
+}
+
 void story_text(xh_str value, char *out, size_t size)
 {
-  enum { TEXT_CAP_BYTES = 64 * 1024 };
   *out = '\0';
   if (!value.ptr)
     return;
@@ -34,14 +46,15 @@ void story_text(xh_str value, char *out, size_t size)
     cut(value, out, size);
     return;
   }
-  xh_buf text;
-  xh_buf_init(&text, TEXT_CAP_BYTES);
-  int rc = xh_json_decode(value, &text);
-  if (rc == 0) {
+  xh_buf beginning, text;
+  xh_buf_init(&beginning, 6 * size + 16);
+  xh_buf_init(&text, 6 * size + 16);
+  put_beginning(value, size, &beginning);
+  if (xh_buf_error(&beginning) == 0 && xh_json_decode(xh_buf_span(&beginning), &text) == 0)
     cut(xh_buf_span(&text), out, size);
-  } else { /* longer than anybody reads: its beginning, still escaped */
+  else /* without memory: its beginning, still escaped */
     cut((xh_str){value.ptr + 1, value.len > size ? size : value.len - 2}, out, size);
-  }
+  xh_buf_done(&beginning);
   xh_buf_done(&text);
 }
 

@@ -279,6 +279,29 @@ static void long_texts_are_cut_to_what_chats_take(void **state)
   free(event);
 }
 
+/* However long: what is shown is the beginning of the text, not of its JSON. */
+static void long_texts_show_no_escapes(void **state)
+{
+  (void)state;
+  static const char *const pieces[] = {"\\u0041", "\\n\\\\b", "\\ud83d\\ude00", "\\\"é", "😀"};
+  for (size_t piece = 0; piece < 5; piece++)
+    for (size_t shift = 0; shift < 7; shift++) {
+      char *event = calloc(1, 400000), *at = event;
+      at += sprintf(at, "{\"type\":\"post\",\"method\":\"a.b\",\"error\":{\"message\":\"%.*s", (int)shift, "xxxxxxx");
+      for (int i = 0; i < 25000; i++)
+        at += sprintf(at, "%s", pieces[piece]);
+      sprintf(at, "\"}}");
+      char *body = render("slack", "{}", event);
+      assert_null(strstr(body, "\\u"));
+      assert_null(strstr(body, "\\\\n"));
+      assert_null(strstr(body, "\xef\xbf\xbd")); /* half a pair */
+      assert_non_null(strstr(body, "…"));
+      assert_true(strlen(body) > 1200);
+      free(body);
+      free(event);
+    }
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -295,6 +318,7 @@ int main(void)
       cmocka_unit_test(cloudevents_ids_differ_whatever_is_left_out),
       cmocka_unit_test(odd_events_give_valid_bodies),
       cmocka_unit_test(long_texts_are_cut_to_what_chats_take),
+      cmocka_unit_test(long_texts_show_no_escapes),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
