@@ -18,7 +18,7 @@ typedef struct filter_options {
       {"source", required_argument, NULL, 'S'}, {"since", required_argument, NULL, 'a'}, {"until", required_argument, NULL, 'b'}
 #define FILTER_HELP                                                              \
   "  -m, --method NAME   of this method; with wildcards: \"vm.*\"\n"            \
-  "  -H, --hook HOOK     of the hook with this name, label or URL\n"            \
+  "  -H, --hook HOOK     of the hook with this name, label or URL (shown or as configured)\n" \
   "  -u, --user USER     of this user, by name or id\n"                         \
   "  -S, --source NAME   of this source\n"                                      \
   "      --since TIME    accepted at or after: 2026-11-23T08:15, or 90s, 15m, 2h, 7d ago\n" \

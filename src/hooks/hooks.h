@@ -65,6 +65,13 @@ bool xh_hook_fits(const xh_hook *hook, const xh_event *event);
 /* Does `pattern` ("vm.start", "vm.*", "*") fit `method`? A * stands for any characters, dots too. */
 bool xh_method_fits(xh_str pattern, xh_str method);
 
+/* A URL, as it is typed in a configuration, as lists show it (xh_hook.url_shown). To free(); NULL when it is no URL or without memory. */
+char *xh_url_shown(const char *typed);
+
+/* The URL of a hook or a proxy with `hole` wherever something is hidden: credentials, the query, the rest of a long path segment. To
+ * free(); NULL without memory. */
+char *xh_url_with_holes(const char *url, const char *hole);
+
 /* The JSON Schema (draft-07) of the configuration, one terminated text in static storage: for editors and for XO's form. */
 const char *xh_hooks_schema(void);
 

@@ -3,6 +3,7 @@
  * understand what people type (URL Standard, "URL parsing" and "Percent-encoded bytes"): libcurl refuses a space that they mend.
  */
 #include "hooks/check.h"
+#include "hooks/hooks.h"
 
 #include <curl/curl.h>
 #include <stdlib.h>
@@ -81,15 +82,15 @@ static char *typed_url(const char *text)
 
 /* ---- for people ---- */
 
-/* A path for people: a long segment is mostly a secret (chat services put theirs there) and is cut. */
-static void add_path(xh_buf *out, const char *path)
+/* A path for people: a long segment is mostly a secret (chat services put theirs there) and is cut. `more` stands for the rest. */
+static void add_path(xh_buf *out, const char *path, const char *more)
 {
   while (*path) {
     size_t len = strcspn(path + 1, "/");
     xh_buf_char(out, '/');
     if (len >= SEGMENT_SECRET_BYTES) {
       xh_buf_append(out, path + 1, SEGMENT_SHOWN_BYTES);
-      xh_buf_z(out, "…");
+      xh_buf_z(out, more);
     } else {
       xh_buf_append(out, path + 1, len);
     }
@@ -103,19 +104,55 @@ static char *part(CURLU *url, CURLUPart which)
   return curl_url_get(url, which, &text, 0) == CURLUE_OK ? text : NULL;
 }
 
-static char *shown_url(CURLU *url)
+static void add_credentials(xh_buf *out, CURLU *url, const char *hole)
+{
+  char *user = part(url, CURLUPART_USER), *password = part(url, CURLUPART_PASSWORD);
+  if (user)
+    xh_buf_printf(out, "%s%s%s@", hole, password ? ":" : "", password ? hole : "");
+  curl_free(user);
+  curl_free(password);
+}
+
+/* With a `hole` that stands where credentials and the query were; without one (NULL) they are left out. NULL without memory. */
+static char *shown_url(CURLU *url, const char *hole)
 {
   xh_buf out;
-  xh_buf_init(&out, URL_BYTES_MAX + 64);
+  xh_buf_init(&out, 2 * URL_BYTES_MAX + 64);
   char *scheme = part(url, CURLUPART_SCHEME), *host = part(url, CURLUPART_HOST), *port = part(url, CURLUPART_PORT);
-  char *path = part(url, CURLUPART_PATH);
-  xh_buf_printf(&out, "%s://%s%s%s", scheme ? scheme : "", host ? host : "", port ? ":" : "", port ? port : "");
-  add_path(&out, path ? path : "/");
+  char *path = part(url, CURLUPART_PATH), *query = part(url, CURLUPART_QUERY);
+  xh_buf_printf(&out, "%s://", scheme ? scheme : "");
+  if (hole)
+    add_credentials(&out, url, hole);
+  xh_buf_printf(&out, "%s%s%s", host ? host : "", port ? ":" : "", port ? port : "");
+  add_path(&out, path ? path : "/", hole ? hole : "…");
+  if (hole && query)
+    xh_buf_printf(&out, "?%s", hole);
   curl_free(scheme);
   curl_free(host);
   curl_free(port);
   curl_free(path);
+  curl_free(query);
   return xh_buf_steal(&out, NULL);
+}
+
+static char *parse_and_show(const char *text, unsigned flags, const char *hole)
+{
+  CURLU *url = curl_url();
+  char *out = url && curl_url_set(url, CURLUPART_URL, text, flags) == CURLUE_OK ? shown_url(url, hole) : NULL;
+  curl_url_cleanup(url);
+  return out;
+}
+
+char *xh_url_shown(const char *typed)
+{
+  char *text = typed_url(typed), *out = text ? parse_and_show(text, 0, NULL) : NULL;
+  free(text);
+  return out;
+}
+
+char *xh_url_with_holes(const char *url, const char *hole)
+{
+  return parse_and_show(url, CURLU_NON_SUPPORT_SCHEME, hole);
 }
 
 static const char *hint(CURLUcode code)
@@ -158,7 +195,7 @@ bool check_url(checker *c, const json_t *value, char **ret_url, char **ret_shown
     code = CURLUE_BAD_PORT_NUMBER;
   if (code != CURLUE_OK)
     check_fail(c, value, "is not a URL that can be called: %s", hint(code));
-  else if (!(shown = shown_url(url)))
+  else if (!(shown = shown_url(url, NULL)))
     c->no_memory = true;
   curl_free(scheme);
   curl_free(port);

@@ -30,6 +30,12 @@ static bool user_fits(const char *user, sqlite3_stmt *row)
   return fits;
 }
 
+static bool hook_fits(const query *q, sqlite3_stmt *row)
+{
+  xh_str url = report_text(row, COL_URL);
+  return xh_str_eqz(report_text(row, COL_LABEL), q->hook) || xh_str_eqz(url, q->hook) || (*q->hook_url && xh_str_eqz(url, q->hook_url));
+}
+
 static bool fits(const query *q, xh_str scope, sqlite3_stmt *row, const xh_report_live *live)
 {
   int64_t accepted_ms = sqlite3_column_int64(row, COL_ACCEPTED);
@@ -41,7 +47,7 @@ static bool fits(const query *q, xh_str scope, sqlite3_stmt *row, const xh_repor
     return false;
   if (*q->method && !xh_method_fits(xh_str_z(q->method), report_text(row, COL_METHOD)))
     return false;
-  if (*q->hook && !xh_str_eqz(report_text(row, COL_LABEL), q->hook) && !xh_str_eqz(report_text(row, COL_URL), q->hook))
+  if (*q->hook && !hook_fits(q, row))
     return false;
   if (q->statuses && !(q->statuses & (1u << report_status(row, live))))
     return false;

@@ -2,8 +2,10 @@
 
 #include "base/err.h"
 #include "base/json_scan.h"
+#include "hooks/hooks.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 const char *status_name(status s)
 {
@@ -23,12 +25,12 @@ static int wrong(const reading *r, const char *name, const char *expected)
   return XH_EINVAL;
 }
 
-static bool copy_text(xh_str value, char out[QUERY_TEXT_SIZE])
+static bool copy_text(xh_str value, char *out, size_t size)
 {
   xh_buf text;
   if (xh_json_typeof(value) != XH_JSON_STRING)
     return false;
-  xh_buf_init(&text, QUERY_TEXT_SIZE - 1);
+  xh_buf_init(&text, size - 1);
   bool fits = xh_json_decode(value, &text) == 0;
   if (fits) {
     memcpy(out, text.ptr ? text.ptr : "", text.len);
@@ -41,7 +43,7 @@ static bool copy_text(xh_str value, char out[QUERY_TEXT_SIZE])
 static bool add_status(xh_str value, unsigned *statuses)
 {
   char text[QUERY_TEXT_SIZE];
-  if (!copy_text(value, text))
+  if (!copy_text(value, text, sizeof text))
     return false;
   for (unsigned i = 0; i < STATUS_COUNT; i++)
     if (strcmp(text, status_name((status)i)) == 0) {
@@ -66,7 +68,7 @@ static int read_status(const reading *r, const char *name, xh_str value)
 
 static int read_text(const reading *r, const char *name, xh_str value, char out[QUERY_TEXT_SIZE])
 {
-  return copy_text(value, out) ? 0 : wrong(r, name, "a text of up to 255 bytes");
+  return copy_text(value, out, QUERY_TEXT_SIZE) ? 0 : wrong(r, name, "a text of up to 255 bytes");
 }
 
 static int read_moment(const reading *r, const char *name, xh_str value, int64_t *ret_ms)
@@ -85,9 +87,16 @@ static int read_method(const reading *r, const char *name, xh_str value)
   return read_text(r, name, value, r->query->method);
 }
 
+/* A URL may be given as it is configured. */
 static int read_hook(const reading *r, const char *name, xh_str value)
 {
-  return read_text(r, name, value, r->query->hook);
+  query *q = r->query;
+  if (!copy_text(value, q->hook, sizeof q->hook))
+    return wrong(r, name, "a text of up to 8192 bytes");
+  char *shown = xh_url_shown(q->hook);
+  snprintf(q->hook_url, sizeof q->hook_url, "%s", shown ? shown : "");
+  free(shown);
+  return 0;
 }
 
 static int read_user(const reading *r, const char *name, xh_str value)

@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { QUERY_LIMIT_DEFAULT = 50, QUERY_LIMIT_MAX = 1000, QUERY_TEXT_SIZE = 256 };
+enum { QUERY_LIMIT_DEFAULT = 50, QUERY_LIMIT_MAX = 1000, QUERY_TEXT_SIZE = 256, QUERY_HOOK_SIZE = 8193 };
 
 typedef enum status { STATUS_QUEUED, STATUS_SENDING, STATUS_WAITING, STATUS_HELD, STATUS_DELIVERED, STATUS_DEAD, STATUS_COUNT } status;
 
@@ -15,7 +15,9 @@ const char *status_name(status s);
 
 typedef struct query {
   unsigned statuses; /* a bit each; 0: all */
-  char method[QUERY_TEXT_SIZE], hook[QUERY_TEXT_SIZE], user[QUERY_TEXT_SIZE], source[QUERY_TEXT_SIZE]; /* "": any */
+  char method[QUERY_TEXT_SIZE], user[QUERY_TEXT_SIZE], source[QUERY_TEXT_SIZE]; /* "": any */
+  char hook[QUERY_HOOK_SIZE];     /* its name, label or URL; "": any */
+  char hook_url[QUERY_HOOK_SIZE]; /* that, when it is a URL, as lists show it; or "" */
   int64_t since_ms, until_ms; /* 0: open */
   int64_t limit;
   int64_t before; /* ids below; INT64_MAX: all */

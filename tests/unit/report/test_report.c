@@ -125,6 +125,11 @@ static void filters_pick(void **state)
   expect_list(f, "{\"status\":\"delivered\"}", "", "3");
   expect_list(f, "{\"method\":\"vm.*\",\"hook\":\"Chat\"}", "", "5 4 2 1");
   expect_list(f, "{\"hook\":\"http://g/\"}", "", "6");
+  expect_list(f, "{\"hook\":\"http://me:hidden1@h?key=hidden2#x\"}", "", "5 4 3 2 1");
+  sql(f, "UPDATE hook SET url_shown = 'https://h/services/ABCDEF…' WHERE id = 2");
+  expect_list(f, "{\"hook\":\"https://h/services/ABCDEFGHIJKLMNOPQRSTUVWXYZ\"}", "", "6");
+  expect_list(f, "{\"hook\":\"https://h/services/BBCDEFGHIJKLMNOPQRSTUVWXYZ\"}", "", "");
+  sql(f, "UPDATE hook SET url_shown = 'http://g/' WHERE id = 2");
   expect_list(f, "{\"user\":\"bob\"}", "", "5 4");
   expect_list(f, "{\"user\":\"u-1\",\"until\":2000}", "", "2 1");
   expect_list(f, "{\"since\":3000,\"until\":5000}", "", "5 4 3");
