@@ -1,6 +1,7 @@
 /* xo-hooks show: one delivery, with its event, its body and every attempt, and the same as a curl command. */
 #include "base/clock.h"
 #include "cli/command.h"
+#include "cli/curl_command.h"
 #include "cli/json_view.h"
 #include "cli/reach.h"
 
@@ -64,45 +65,6 @@ static void put_attempts(xh_str attempts)
   }
 }
 
-/* In single quotes for a shell: a quote inside ends them, is escaped, and opens them again. */
-static void put_quoted(xh_str string)
-{
-  xh_buf text;
-  xh_buf_init(&text, RESULT_CAP_BYTES);
-  putchar('\'');
-  if (xh_json_decode(string, &text) == 0)
-    for (size_t i = 0; i < text.len; i++) {
-      if (text.ptr[i] == '\'')
-        fputs("'\\''", stdout);
-      else
-        putchar(text.ptr[i]);
-    }
-  putchar('\'');
-  xh_buf_done(&text);
-}
-
-static void put_curl(xh_str delivery)
-{
-  xh_json_iter it;
-  xh_str one;
-  fputs("\ncurl -X POST ", stdout);
-  if (xh_json_iter_init(&it, view_member(delivery, "headers")))
-    while (xh_json_next(&it, NULL, &one)) {
-      if (view_equals(one, "name", "webhook-timestamp") || view_equals(one, "name", "webhook-signature"))
-        continue; /* of the moment */
-      fputs("-H '", stdout);
-      view_put(stdout, view_member(one, "name"), 200);
-      fputs(": ", stdout);
-      view_put(stdout, view_member(one, "value"), 1000);
-      fputs("' ", stdout);
-    }
-  fputs("--data-binary ", stdout);
-  put_quoted(view_member(delivery, "body"));
-  putchar(' ');
-  put_quoted(view_member(delivery, "url"));
-  putchar('\n');
-}
-
 static void show(xh_str d)
 {
   put_row("id", view_member(d, "id"));
@@ -156,7 +118,8 @@ static int run(int argc, char **argv)
   } else if (status == XH_EXIT_OK) {
     show(delivery);
     put_attempts(view_member(delivery, "attempts"));
-    put_curl(delivery);
+    putchar('\n');
+    curl_command_put(stdout, delivery);
   }
   reach_close(&r);
   xh_buf_done(&params);
@@ -170,7 +133,8 @@ const xh_command xh_cmd_show = {
     .help = "Usage: xo-hooks show [OPTION]… ID\n"
             "\n"
             "Shows a delivery: its event (credentials masked), the body that is sent, every attempt with its times, and the same\n"
-            "request as a curl command (secret headers hidden).\n"
+            "request as a curl command, for any POSIX shell. What is secret (parts of the URL, headers, the signature) is (hidden) in it; a\n"
+            "comment above it says what to fill in.\n"
             "\n"
             "  -j, --json          one JSON object\n" REACH_HELP "\n"
             "Examples:\n"

@@ -1,11 +1,9 @@
 /* One delivery, with all that is known of it. */
 #include "base/err.h"
-#include "base/event.h"
-#include "hooks/hooks.h"
+#include "base/json_scan.h"
 #include "outbox/outbox.h"
 #include "outbox/schema.h"
 #include "outbox/webhook_id.h"
-#include "payload/payload.h"
 #include "report/report_internal.h"
 
 #include <stdio.h>
@@ -53,40 +51,6 @@ static int put_attempts(xh_report *report, int64_t id, xh_buf *out)
   return xh_schema_error(code);
 }
 
-static void put_header(xh_buf *out, const char *name, const char *value, bool *first)
-{
-  xh_buf_z(out, *first ? "{\"name\":" : ",{\"name\":");
-  xh_buf_json_z(out, name);
-  xh_buf_z(out, ",\"value\":");
-  xh_buf_json_z(out, value);
-  xh_buf_char(out, '}');
-  *first = false;
-}
-
-/* The request's headers; what a hook adds may be secret and is not shown. */
-static void put_headers(const xh_report *report, sqlite3_stmt *row, xh_buf *out)
-{
-  xh_hook *hook = NULL;
-  bool first = true;
-  char id[XH_WEBHOOK_ID_SIZE];
-  xh_str config = report_text(row, COL_CONFIG);
-  xh_webhook_id(report->instance, sqlite3_column_int64(row, COL_ID), id);
-  int rc = config.len ? xh_hook_compile(config, &hook) : XH_ENOENT;
-  const char *type = xh_payload_content_type(rc == 0 ? hook->format : XH_FORMAT_JSON);
-  xh_buf_z(out, ",\"contentType\":");
-  xh_buf_json_z(out, type);
-  xh_buf_z(out, ",\"headers\":[");
-  put_header(out, "Content-Type", type, &first);
-  put_header(out, "webhook-id", id, &first);
-  put_header(out, "webhook-timestamp", "(when it is sent)", &first);
-  if (rc == 0 && hook->secret_count > 0)
-    put_header(out, "webhook-signature", "(of id, timestamp and body)", &first);
-  for (size_t i = 0; rc == 0 && i < hook->header_count; i++)
-    put_header(out, hook->headers[i].name, "(hidden)", &first);
-  xh_buf_char(out, ']');
-  xh_hook_unref(hook);
-}
-
 static int put_detail(xh_report *report, sqlite3_stmt *row, const xh_report_live *live, xh_buf *out)
 {
   xh_str event = report_text(row, COL_EVENT);
@@ -102,7 +66,7 @@ static int put_detail(xh_report *report, sqlite3_stmt *row, const xh_report_live
     xh_buf_z(out, "null");
   else
     xh_buf_json(out, report_text(row, COL_REASON));
-  put_headers(report, row, out);
+  report_put_request(report, row, out);
   xh_buf_z(out, ",\"event\":");
   xh_buf_str(out, event.len ? event : XH_STR("null"));
   xh_buf_z(out, ",\"body\":");

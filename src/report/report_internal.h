@@ -1,4 +1,4 @@
-/* Shared by the report's files: report.c (the connection), list.c (many), detail.c (one). */
+/* Shared by the report's files: report.c (the connection), list.c (many), detail.c (one), request.c (what that one sends). */
 #ifndef XH_REPORT_REPORT_INTERNAL_H
 #define XH_REPORT_REPORT_INTERNAL_H
 
@@ -40,5 +40,8 @@ status report_status(sqlite3_stmt *row, const xh_report_live *live);
 
 /* `"id":…` up to `"lastError":…`, without the braces. In a detail, "attempts" are the attempts, and their number is "attemptCount". */
 void report_put_common(const xh_report *report, sqlite3_stmt *row, const xh_report_live *live, bool detail, xh_buf *out);
+
+/* `,"contentType":…,"headers":[…],"request":{…}`: what a delivery sends beside its body, secrets hidden. */
+void report_put_request(const xh_report *report, sqlite3_stmt *row, xh_buf *out);
 
 #endif
