@@ -1,24 +1,13 @@
 /* xo-hooks log: the deliveries, and what became of them. */
 #include "base/clock.h"
 #include "base/err.h"
-#include "base/map.h"
-#include "cli/command.h"
-#include "cli/filter_options.h"
 #include "cli/json_view.h"
-#include "cli/reach.h"
+#include "cli/log.h"
 
 #include <getopt.h>
 #include <stdlib.h>
-#include <unistd.h>
 
-enum { PARAMS_CAP_BYTES = 64 * 1024, PAGE_CAP_BYTES = 64 * 1024 * 1024, PAGE_COUNT = 500, FOLLOW_MS = 500, FOLLOWED = 1000 };
-
-typedef struct log_options {
-  reach reach;
-  filter_options filter;
-  int64_t limit;
-  bool json, follow;
-} log_options;
+enum { PAGE_COUNT = 500 };
 
 /* ---- one line ---- */
 
@@ -49,7 +38,7 @@ static void put_outcome(xh_str delivery)
   }
 }
 
-static void print_line(const log_options *o, xh_str delivery)
+void log_print(const log_options *o, xh_str delivery)
 {
   char when[40];
   if (o->json) {
@@ -73,27 +62,7 @@ static void print_line(const log_options *o, xh_str delivery)
 
 /* ---- pages ---- */
 
-static int ask_page(log_options *o, int64_t before, int64_t count, xh_buf *page)
-{
-  xh_buf params;
-  xh_buf_init(&params, PARAMS_CAP_BYTES);
-  xh_buf_printf(&params, "{\"limit\":%lld", (long long)count);
-  if (before)
-    xh_buf_printf(&params, ",\"before\":%lld", (long long)before);
-  filter_put(&o->filter, &params, true);
-  xh_buf_char(&params, '}');
-  int status = reach_call(&o->reach, "deliveries", xh_buf_span(&params), page);
-  xh_buf_done(&params);
-  return status;
-}
-
-/* The newest `limit`, printed with the newest last, as a log reads. */
-typedef struct collected {
-  char **lines;
-  int64_t count, room;
-} collected;
-
-static bool collect(collected *c, xh_str delivery)
+bool log_collect(log_lines *c, xh_str delivery)
 {
   if (c->count == c->room) {
     int64_t room = c->room ? c->room * 2 : 64;
@@ -107,12 +76,33 @@ static bool collect(collected *c, xh_str delivery)
   return c->lines[c->count++] != NULL;
 }
 
-static int collect_all(log_options *o, collected *c)
+void log_lines_done(log_lines *c)
 {
-  int64_t before = 0;
+  for (int64_t i = 0; i < c->count; i++)
+    free(c->lines[i]);
+  free(c->lines);
+}
+
+static int ask_page(log_options *o, int64_t before, int64_t count, xh_buf *page)
+{
+  xh_buf params;
+  xh_buf_init(&params, LOG_PARAMS_CAP_BYTES);
+  xh_buf_printf(&params, "{\"limit\":%lld", (long long)count);
+  if (before)
+    xh_buf_printf(&params, ",\"before\":%lld", (long long)before);
+  filter_put(&o->filter, &params, true);
+  xh_buf_char(&params, '}');
+  int status = reach_call(&o->reach, "deliveries", xh_buf_span(&params), page);
+  xh_buf_done(&params);
+  return status;
+}
+
+/* The newest `limit` of those below `before` (0: all), the newest first. */
+static int collect_all(log_options *o, int64_t before, log_lines *c)
+{
   int status = XH_EXIT_OK;
   xh_buf page;
-  xh_buf_init(&page, PAGE_CAP_BYTES);
+  xh_buf_init(&page, LOG_PAGE_CAP_BYTES);
   do {
     int64_t left = o->limit - c->count;
     status = ask_page(o, before, left < PAGE_COUNT ? left : PAGE_COUNT, &page);
@@ -120,60 +110,11 @@ static int collect_all(log_options *o, collected *c)
     xh_str one;
     if (status == XH_EXIT_OK && xh_json_iter_init(&it, view_member(xh_buf_span(&page), "deliveries")))
       while (xh_json_next(&it, NULL, &one))
-        if (!collect(c, one))
+        if (!log_collect(c, one))
           status = xh_fail(&xh_cmd_log, XH_EXIT_UNAVAILABLE, "%s", xh_err_text(XH_ENOMEM));
     before = view_number(xh_buf_span(&page), "next");
   } while (status == XH_EXIT_OK && before > 0 && c->count < o->limit);
   xh_buf_done(&page);
-  return status;
-}
-
-/* ---- follow ---- */
-
-/* Prints what is new or has changed since the last look. What was seen is remembered by id, with its status and attempts. */
-static int look_again(log_options *o, xh_map *seen, bool print)
-{
-  xh_buf page;
-  collected c = {0};
-  xh_json_iter it;
-  xh_str one;
-  xh_buf_init(&page, PAGE_CAP_BYTES);
-  int status = ask_page(o, 0, FOLLOWED, &page);
-  if (status == XH_EXIT_OK && xh_json_iter_init(&it, view_member(xh_buf_span(&page), "deliveries")))
-    while (xh_json_next(&it, NULL, &one)) {
-      char mark[64];
-      xh_str state = view_member(one, "status");
-      snprintf(mark, sizeof mark, "%.*s %lld", (int)state.len, state.ptr, (long long)view_number(one, "attempts"));
-      char *old = xh_map_get(seen, view_member(one, "id"));
-      if (old && strcmp(old, mark) == 0)
-        continue;
-      char *copy = strdup(mark);
-      if (!copy || xh_map_set(seen, view_member(one, "id"), copy) != 0)
-        free(copy);
-      free(old);
-      if (print)
-        collect(&c, one);
-    }
-  for (int64_t i = c.count - 1; i >= 0; i--) {
-    print_line(o, xh_str_z(c.lines[i]));
-    free(c.lines[i]);
-  }
-  free(c.lines);
-  xh_buf_done(&page);
-  fflush(stdout);
-  return status;
-}
-
-static int follow(log_options *o)
-{
-  xh_map seen;
-  xh_map_init(&seen);
-  int status = look_again(o, &seen, false);
-  while (status == XH_EXIT_OK && !ferror(stdout)) {
-    usleep(FOLLOW_MS * 1000);
-    status = look_again(o, &seen, true);
-  }
-  xh_map_done(&seen, free);
   return status;
 }
 
@@ -223,21 +164,22 @@ static int parse(int argc, char **argv, log_options *o)
 static int run(int argc, char **argv)
 {
   log_options o = {.reach = {.command = &xh_cmd_log}, .limit = 50};
-  collected c = {0};
+  log_lines c = {0};
+  log_follower *follower = NULL;
   int status = parse(argc, argv, &o);
   if (status == XH_EXIT_OK)
     status = reach_open(&o.reach);
-  if (status == XH_EXIT_OK)
-    status = collect_all(&o, &c);
-  for (int64_t i = c.count - 1; i >= 0; i--) {
-    if (status == XH_EXIT_OK)
-      print_line(&o, xh_str_z(c.lines[i]));
-    free(c.lines[i]);
-  }
-  free(c.lines);
-  fflush(stdout);
   if (status == XH_EXIT_OK && o.follow)
-    status = follow(&o);
+    status = log_follower_new(&o, &follower);
+  if (status == XH_EXIT_OK)
+    status = collect_all(&o, follower ? log_follower_begin(follower) : 0, &c);
+  for (int64_t i = c.count - 1; i >= 0 && status == XH_EXIT_OK; i--)
+    log_print(&o, xh_str_z(c.lines[i]));
+  log_lines_done(&c);
+  fflush(stdout);
+  if (status == XH_EXIT_OK && follower)
+    status = log_follow(follower);
+  log_follower_free(follower);
   reach_close(&o.reach);
   return status;
 }
@@ -251,7 +193,8 @@ const xh_command xh_cmd_log = {
             "\n"
             "  -t, --status LIST   queued, sending, waiting, held, delivered, dead; several with commas\n" FILTER_HELP
             "  -n, --limit N       the newest N (50)\n"
-            "  -f, --follow        go on with what comes and what changes, until interrupted\n"
+            "  -f, --follow        go on with what comes and what changes, until interrupted; of what was there before,\n"
+            "                      the newest 1,000 that are not delivered. Waits for a program that is gone to come back\n"
             "  -j, --json          one JSON object a line\n" REACH_HELP "\n"
             "Examples:\n"
             "  xo-hooks log --status dead --since 2h\n"

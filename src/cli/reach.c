@@ -26,11 +26,18 @@ bool reach_take_option(reach *r, int option, const char *argument)
   return true;
 }
 
+static const char *socket_path(const reach *r, char path[PATH_MAX])
+{
+  if (r->socket)
+    return r->socket;
+  snprintf(path, PATH_MAX, "%s/xo-hooks.sock", reach_folder(r));
+  return path;
+}
+
 int reach_open(reach *r)
 {
   char path[PATH_MAX];
-  snprintf(path, sizeof path, "%s/xo-hooks.sock", reach_folder(r));
-  int rc = xh_client_connect(r->socket ? r->socket : path, &r->client);
+  int rc = xh_client_connect(socket_path(r, path), &r->client);
   if (rc == 0)
     return XH_EXIT_OK;
   if (r->socket)
@@ -51,6 +58,7 @@ void reach_close(reach *r)
   r->report = NULL;
 }
 
+/* What was wrong goes to `result`, as the running program's message does. */
 static int ask_database(reach *r, const char *call, xh_str params, xh_buf *result)
 {
   char why[200] = "";
@@ -64,22 +72,38 @@ static int ask_database(reach *r, const char *call, xh_str params, xh_buf *resul
     rc = xh_report_stats(r->report, result);
   else
     snprintf(why, sizeof why, "this needs a running `xo-hooks serve`");
-  if (rc == 0)
-    return XH_EXIT_OK;
-  return xh_fail(r->command, rc == XH_EINVAL || rc == XH_ENOENT ? XH_EXIT_FAILED : XH_EXIT_UNAVAILABLE, "%s",
-                 *why ? why : xh_err_text(rc));
+  if (rc) {
+    xh_buf_clear(result);
+    xh_buf_z(result, *why ? why : xh_err_text(rc));
+  }
+  return rc;
+}
+
+int reach_ask(reach *r, const char *call, xh_str params, xh_buf *result)
+{
+  return r->client ? xh_client_call(r->client, xh_str_z(call), params, ANSWER_TIMEOUT_MS, result) : ask_database(r, call, params, result);
+}
+
+int reach_fail(const reach *r, int rc, const xh_buf *result)
+{
+  if (r->client && rc != XH_EPROTOCOL)
+    return xh_fail(r->command, XH_EXIT_UNAVAILABLE, "the running program does not answer: %s", xh_err_text(rc));
+  bool refused = rc == XH_EPROTOCOL || rc == XH_EINVAL || rc == XH_ENOENT;
+  return xh_fail(r->command, refused ? XH_EXIT_FAILED : XH_EXIT_UNAVAILABLE, "%.*s", (int)result->len, result->ptr);
 }
 
 int reach_call(reach *r, const char *call, xh_str params, xh_buf *result)
 {
-  if (!r->client)
-    return ask_database(r, call, params, result);
-  int rc = xh_client_call(r->client, xh_str_z(call), params, ANSWER_TIMEOUT_MS, result);
-  if (rc == XH_EPROTOCOL)
-    return xh_fail(r->command, XH_EXIT_FAILED, "%.*s", (int)result->len, result->ptr);
-  if (rc)
-    return xh_fail(r->command, XH_EXIT_UNAVAILABLE, "the running program does not answer: %s", xh_err_text(rc));
-  return XH_EXIT_OK;
+  int rc = reach_ask(r, call, params, result);
+  return rc ? reach_fail(r, rc, result) : XH_EXIT_OK;
+}
+
+bool reach_again(reach *r)
+{
+  char path[PATH_MAX];
+  xh_client_close(r->client);
+  r->client = NULL;
+  return xh_client_connect(socket_path(r, path), &r->client) == 0;
 }
 
 /* ---- without a running program ---- */

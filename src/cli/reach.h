@@ -23,6 +23,13 @@ void reach_close(reach *r);
 /* Asks `deliveries`, `delivery`, `stats` (both ways) or any other call (of a running program only). An xh_exit; what failed was said. */
 int reach_call(reach *r, const char *call, xh_str params, xh_buf *result);
 
+/* The same in two steps: reach_ask returns 0 or XH_E… and says nothing; reach_fail says it (`result` as reach_ask left it), an xh_exit. */
+int reach_ask(reach *r, const char *call, xh_str params, xh_buf *result);
+int reach_fail(const reach *r, int rc, const xh_buf *result);
+
+/* After the running program has gone: is there one again? Then it is connected. */
+bool reach_again(reach *r);
+
 const char *reach_folder(const reach *r);
 
 /* Without a running program: opens the outbox, has `ask` queue its operation, waits until that clears *waiting. An xh_exit. */

@@ -3,7 +3,6 @@
 #include "base/json_scan.h"
 #include "outbox/outbox.h"
 #include "outbox/schema.h"
-#include "outbox/webhook_id.h"
 #include "report/report_internal.h"
 
 #include <stdio.h>
@@ -91,18 +90,16 @@ int xh_report_delivery(xh_report *report, xh_str params, xh_str source, const xh
   static const char *const known[] = {"id", NULL};
   if (!xh_json_has_only(params, known, why, why_size))
     return XH_EINVAL;
-  xh_str text = xh_json_typeof(value) == XH_JSON_STRING ? (xh_str){value.ptr + 1, value.len - 2} : value;
-  rc = xh_webhook_id_parse(report->instance, text, &id);
+  rc = report_read_id(report, value, &id, why, why_size);
+  if (rc)
+    return rc;
   sqlite3_stmt *row = report->one;
   sqlite3_bind_int64(row, 1, id);
-  int code = rc == 0 ? sqlite3_step(row) : SQLITE_DONE;
-  if (rc == 0 && (code != SQLITE_ROW || (source.len > 0 && !xh_str_eq(source, report_text(row, COL_SOURCE)))))
-    rc = code == SQLITE_ROW || code == SQLITE_DONE ? XH_ENOENT : xh_schema_error(code);
-  if (rc == 0)
+  int code = sqlite3_step(row);
+  if (code == SQLITE_ROW && (source.len == 0 || xh_str_eq(source, report_text(row, COL_SOURCE))))
     rc = put_detail(report, row, live, out);
-  else if (rc == XH_ENOENT || rc == XH_EINVAL)
-    snprintf(why, why_size, rc == XH_ENOENT ? "there is no delivery %.*s" : "%.*s is no delivery's id (msg_… or a number)",
-             (int)(text.len < 60 ? text.len : 60), text.ptr);
+  else
+    rc = code == SQLITE_ROW || code == SQLITE_DONE ? report_refuse_id(XH_ENOENT, value, why, why_size) : xh_schema_error(code);
   sqlite3_reset(row);
   return rc;
 }

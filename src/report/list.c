@@ -4,7 +4,6 @@
 #include "hooks/hooks.h"
 #include "outbox/outbox.h"
 #include "outbox/schema.h"
-#include "outbox/webhook_id.h"
 #include "report/report_internal.h"
 
 #include <stdio.h>
@@ -54,6 +53,72 @@ static bool fits(const query *q, xh_str scope, sqlite3_stmt *row, const xh_repor
   return !*q->user || user_fits(q->user, row);
 }
 
+typedef struct page {
+  xh_report *report;
+  const query *q;
+  xh_str scope;
+  const xh_report_live *live;
+  xh_buf *out;
+  int64_t shown, next; /* next: 0 at the end */
+} page;
+
+static void put_one(page *p, sqlite3_stmt *row)
+{
+  if (!fits(p->q, p->scope, row, p->live))
+    return;
+  xh_buf_z(p->out, p->shown++ ? ",{" : "{");
+  report_put_common(p->report, row, p->live, false, p->out);
+  xh_buf_char(p->out, '}');
+}
+
+/* The newest first. */
+static int put_newest(page *p)
+{
+  int code = SQLITE_DONE;
+  int64_t looked = 0, last = 0;
+  sqlite3_stmt *row = p->report->list;
+  sqlite3_bind_int64(row, 1, p->q->before);
+  while (p->shown < p->q->limit && looked < ROWS_A_PAGE && (code = sqlite3_step(row)) == SQLITE_ROW) {
+    int64_t id = sqlite3_column_int64(row, COL_ID);
+    if (id <= p->q->after) {
+      code = SQLITE_DONE;
+      break;
+    }
+    last = id;
+    looked++;
+    put_one(p, row);
+  }
+  sqlite3_reset(row);
+  if (code == SQLITE_ROW && (p->shown == p->q->limit || looked == ROWS_A_PAGE))
+    p->next = last;
+  return code;
+}
+
+/* Those that are named, in that order; what is no longer there is left out. */
+static int put_named(page *p, char *why, size_t why_size)
+{
+  xh_json_iter it;
+  xh_str value;
+  int code = SQLITE_DONE;
+  sqlite3_stmt *row = p->report->one;
+  xh_json_iter_init(&it, p->q->ids);
+  while ((code == SQLITE_ROW || code == SQLITE_DONE) && p->shown < QUERY_LIMIT_MAX && xh_json_next(&it, NULL, &value)) {
+    int64_t id;
+    int rc = report_read_id(p->report, value, &id, why, why_size);
+    if (rc == XH_ENOENT)
+      continue;
+    if (rc)
+      return rc;
+    sqlite3_bind_int64(row, 1, id);
+    code = sqlite3_step(row);
+    if (code == SQLITE_ROW)
+      put_one(p, row);
+    sqlite3_reset(row);
+  }
+  *why = '\0';
+  return xh_schema_error(code);
+}
+
 int xh_report_deliveries(xh_report *report, xh_str params, xh_str source, const xh_report_live *live, xh_buf *out, char *why,
                          size_t why_size)
 {
@@ -63,29 +128,15 @@ int xh_report_deliveries(xh_report *report, xh_str params, xh_str source, const 
     rc = report_refresh(report);
   if (rc)
     return rc;
-  int code = SQLITE_DONE;
-  int64_t shown = 0, looked = 0, last = 0;
-  sqlite3_stmt *row = report->list;
-  sqlite3_bind_int64(row, 1, q.before);
+  page p = {.report = report, .q = &q, .scope = source, .live = live, .out = out};
   xh_buf_z(out, "{\"deliveries\":[");
-  while (shown < q.limit && looked < ROWS_A_PAGE && (code = sqlite3_step(row)) == SQLITE_ROW) {
-    last = sqlite3_column_int64(row, COL_ID);
-    looked++;
-    if (!fits(&q, source, row, live))
-      continue;
-    xh_buf_z(out, shown++ ? ",{" : "{");
-    report_put_common(report, row, live, false, out);
-    xh_buf_char(out, '}');
-  }
-  bool more = code == SQLITE_ROW && (shown == q.limit || looked == ROWS_A_PAGE);
-  sqlite3_reset(row);
+  rc = q.ids.ptr ? put_named(&p, why, why_size) : xh_schema_error(put_newest(&p));
   xh_buf_z(out, "],\"next\":");
-  if (more)
-    xh_buf_i64(out, last);
+  if (p.next)
+    xh_buf_i64(out, p.next);
   else
     xh_buf_z(out, "null");
   xh_buf_char(out, '}');
-  rc = xh_schema_error(code);
   return rc ? rc : xh_buf_error(out);
 }
 
@@ -127,16 +178,10 @@ static int named_ids(xh_report *report, const query *q, xh_str scope, ids *list,
   xh_json_iter_init(&it, q->ids);
   while (rc == 0 && xh_json_next(&it, NULL, &value)) {
     int64_t id;
-    xh_str text = value;
-    if (xh_json_typeof(value) == XH_JSON_STRING)
-      text = (xh_str){value.ptr + 1, value.len - 2};
-    rc = xh_webhook_id_parse(report->instance, text, &id);
+    rc = report_read_id(report, value, &id, why, why_size);
     if (rc == 0 && !is_there(report, id, scope))
-      rc = XH_ENOENT;
-    if (rc)
-      snprintf(why, why_size, rc == XH_ENOENT ? "there is no delivery %.*s" : "%.*s is no delivery's id (msg_… or a number)",
-               (int)(text.len < 60 ? text.len : 60), text.ptr);
-    else
+      rc = report_refuse_id(XH_ENOENT, value, why, why_size);
+    if (rc == 0)
       rc = add_id(list, id);
   }
   return rc;

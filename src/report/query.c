@@ -137,6 +137,15 @@ static int read_before(const reading *r, const char *name, xh_str value)
   return 0;
 }
 
+static int read_after(const reading *r, const char *name, xh_str value)
+{
+  int64_t number;
+  if (!xh_json_i64(value, &number) || number < 0)
+    return wrong(r, name, "a delivery's number");
+  r->query->after = number;
+  return 0;
+}
+
 /* false would mean everything but the dead ones, which is no retry. */
 static int read_dead(const reading *r, const char *name, xh_str value)
 {
@@ -157,6 +166,7 @@ static const struct parameter {
     {"status", read_status, QUERY_DELIVERIES},
     {"limit", read_limit, QUERY_DELIVERIES},
     {"before", read_before, QUERY_DELIVERIES},
+    {"after", read_after, QUERY_DELIVERIES},
     {"method", read_method, QUERY_DELIVERIES | QUERY_RETRY},
     {"hook", read_hook, QUERY_DELIVERIES | QUERY_RETRY},
     {"user", read_user, QUERY_DELIVERIES | QUERY_RETRY},
@@ -164,7 +174,7 @@ static const struct parameter {
     {"since", read_since, QUERY_DELIVERIES | QUERY_RETRY},
     {"until", read_until, QUERY_DELIVERIES | QUERY_RETRY},
     {"dead", read_dead, QUERY_RETRY},
-    {"ids", read_ids, QUERY_RETRY},
+    {"ids", read_ids, QUERY_DELIVERIES | QUERY_RETRY},
 };
 
 static int read_one(const reading *r, query_call call, xh_str key, xh_str value)

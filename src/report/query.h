@@ -21,8 +21,9 @@ typedef struct query {
   int64_t since_ms, until_ms; /* 0: open */
   int64_t limit;
   int64_t before; /* ids below; INT64_MAX: all */
-  bool selects;   /* of `retry`: says which dead ones, be it all of them */
-  xh_str ids;     /* of `retry`: JSON array, or absent */
+  int64_t after;  /* ids above; 0: all */
+  bool selects;   /* something but ids was given: of `retry`, which dead ones, be it all of them */
+  xh_str ids;     /* JSON array, or absent */
 } query;
 
 typedef enum query_call { QUERY_DELIVERIES = 1, QUERY_RETRY = 2 } query_call;

@@ -108,6 +108,25 @@ xh_str report_text(sqlite3_stmt *row, int column)
   return (xh_str){bytes ? bytes : "", (size_t)sqlite3_column_bytes(row, column)};
 }
 
+static xh_str id_text(xh_str value)
+{
+  return xh_json_typeof(value) == XH_JSON_STRING ? (xh_str){value.ptr + 1, value.len - 2} : value;
+}
+
+int report_refuse_id(int rc, xh_str value, char *why, size_t why_size)
+{
+  xh_str text = id_text(value);
+  snprintf(why, why_size, rc == XH_ENOENT ? "there is no delivery %.*s" : "%.*s is no delivery's id (msg_… or a number)",
+           (int)(text.len < 60 ? text.len : 60), text.ptr);
+  return rc;
+}
+
+int report_read_id(const xh_report *report, xh_str value, int64_t *ret_id, char *why, size_t why_size)
+{
+  int rc = xh_webhook_id_parse(report->instance, id_text(value), ret_id);
+  return rc ? report_refuse_id(rc, value, why, why_size) : 0;
+}
+
 status report_status(sqlite3_stmt *row, const xh_report_live *live)
 {
   int state = sqlite3_column_int(row, COL_STATE);

@@ -36,6 +36,13 @@ enum report_column {
 
 /* A text column as a span; an absent one is empty. */
 xh_str report_text(sqlite3_stmt *row, int column);
+
+/* The number that an id of the parameters means, "msg_…" or a number. XH_EINVAL, or XH_ENOENT when it is of another outbox, with `why`. */
+int report_read_id(const xh_report *report, xh_str value, int64_t *ret_id, char *why, size_t why_size);
+
+/* Says why the id is no good (XH_EINVAL) or not there (XH_ENOENT); returns `rc`. */
+int report_refuse_id(int rc, xh_str value, char *why, size_t why_size);
+
 status report_status(sqlite3_stmt *row, const xh_report_live *live);
 
 /* `"id":…` up to `"lastError":…`, without the braces. In a detail, "attempts" are the attempts, and their number is "attemptCount". */

@@ -134,6 +134,13 @@ static void filters_pick(void **state)
   expect_list(f, "{\"user\":\"u-1\",\"until\":2000}", "", "2 1");
   expect_list(f, "{\"since\":3000,\"until\":5000}", "", "5 4 3");
   expect_list(f, "{\"user\":\"' OR 1=1 --\"}", "", "");
+  expect_list(f, "{\"after\":4}", "", "6 5");
+  expect_list(f, "{\"after\":2,\"before\":5}", "", "4 3");
+  expect_list(f, "{\"after\":6}", "", "");
+  expect_list(f, "{\"ids\":[2,\"msg_0123456789abcdef0000000000000006\",99,4]}", "", "2 6 4");
+  expect_list(f, "{\"ids\":[2,6,4],\"status\":\"dead\"}", "", "4");
+  expect_list(f, "{\"ids\":[2,6,4]}", "xo", "2 4");
+  expect_list(f, "{\"ids\":[]}", "", "");
   expect_list(f, "{\"user\":null,\"status\":null}", "", "6 5 4 3 2 1");
 }
 
@@ -160,7 +167,7 @@ static void wrong_parameters_are_named(void **state)
   static const char *const cases[][2] = {{"{\"status\":\"done\"}", "\"status\""},  {"{\"limit\":0}", "\"limit\""},
                                          {"{\"limit\":1001}", "\"limit\""},        {"{\"since\":\"yesterday\"}", "\"since\""},
                                          {"{\"colour\":1}", "\"colour\""},         {"[]", "object"},
-                                         {"{\"dead\":true}", "\"dead\""},       {"{\"ids\":[1]}", "\"ids\""},
+                                         {"{\"dead\":true}", "\"dead\""},       {"{\"ids\":1}", "\"ids\""},
                                          {"{\"user\":7}", "\"user\""},             {"nonsense", "object"}};
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     xh_buf out;
