@@ -47,6 +47,8 @@ int xh_err_from_errno(int errnum)
     return XH_EBUSY;
   case EINVAL:
     return XH_EINVAL;
+  case EISDIR:
+    return XH_EISDIR;
   case ETIMEDOUT:
     return XH_ETIMEDOUT;
   default:

@@ -28,7 +28,9 @@
   X(ECLOSED, -20, "closed")                                                                                  \
   X(ETRUNCATED, -21, "ends in the middle")                                                                   \
   X(EMISSING, -22, "lacks a required property")                                                              \
-  X(ENUL, -23, "holds a NUL byte")
+  X(ENUL, -23, "holds a NUL byte")                                                                           \
+  X(EISDIR, -24, "it is a folder")                                                                           \
+  X(ENOTDIR, -25, "not a folder")
 
 enum xh_err {
 #define XH_ERR_CODE(name, code, text) XH_##name = (code),

@@ -2,16 +2,16 @@
 #include "base/log.h"
 #include "cli/command.h"
 #include "cli/listen_options.h"
+#include "cli/open_files.h"
 #include "payload/payload.h"
 #include "receiver/printer.h"
 
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { SIGNALS = 3, LAST_LINES_MS = 2000 };
+enum { SIGNALS = 3, LAST_LINES_MS = 2000, OTHER_FILES = 512 };
 
 typedef struct listening {
   listen_options options;
@@ -121,24 +121,13 @@ static void say_start(const listening *l)
            (long long)unserved);
 }
 
-/* Debian's soft limit is 1024 files, and each connection is one. */
-static void allow_files(size_t connections)
-{
-  struct rlimit limit;
-  rlim_t wanted = (rlim_t)connections + 512;
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
-    return;
-  limit.rlim_cur = wanted < limit.rlim_max ? wanted : limit.rlim_max;
-  if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < wanted)
-    xh_log(XH_LOG_WARN, "only %llu open files are allowed (ulimit -n): too few for --connections %zu", (unsigned long long)limit.rlim_cur,
-           connections);
-}
-
 static int serve(listening *l)
 {
   char why[256] = "";
   xh_receiver_options *r = &l->options.receiver;
-  allow_files(r->server.connection_max);
+  char what_for[64];
+  snprintf(what_for, sizeof what_for, "--connections %zu", r->server.connection_max);
+  open_files_allow(r->server.connection_max + OTHER_FILES, what_for);
   if (open_printers(l) != 0)
     return xh_fail(&xh_cmd_listen, XH_EXIT_UNAVAILABLE, "out of memory");
   r->server.loop = &l->loop;

@@ -1,5 +1,4 @@
 /* xo-hooks send: events from files, to a running program or delivered by this one. */
-#include "base/clock.h"
 #include "base/file.h"
 #include "cli/send.h"
 #include "intake/intake.h"
@@ -25,23 +24,6 @@ void send_refuse(send_run *run, const char *file, int64_t line, const char *why)
     fprintf(stderr, "%s:%lld: %s\n", file, (long long)line, why);
   else
     fprintf(stderr, "%s\n", why);
-}
-
-void send_progress(send_run *run, bool last)
-{
-  enum { EVERY_MS = 200 };
-  int64_t now_ms = xh_mono_ms();
-  if (!run->progress || (!last && now_ms - run->shown_ms < EVERY_MS))
-    return;
-  run->shown_ms = now_ms;
-  const send_counts *c = &run->counts;
-  fprintf(stderr, "\r\033[K%lld events sent, %lld accepted, %lld refused", (long long)c->sent, (long long)c->accepted,
-          (long long)c->refused);
-  if (run->options->config)
-    fprintf(stderr, "; %lld delivered, %lld pending, %lld dead", (long long)c->delivered, (long long)c->pending, (long long)c->dead);
-  if (last)
-    fputc('\n', stderr);
-  fflush(stderr);
 }
 
 static void show(const send_run *run)
@@ -97,8 +79,8 @@ static int parse(int argc, char **argv, send_options *o)
       o->quiet = true;
       break;
     case OPT_METADATA:
-      if (o->metadata_count < sizeof o->metadata / sizeof *o->metadata)
-        o->metadata[o->metadata_count++] = optarg;
+      if (metadata_take(&o->metadata, &xh_cmd_send, optarg) != XH_EXIT_OK)
+        return XH_EXIT_USAGE;
       break;
     case OPT_LINE_CAP:
       if (xh_size_parse(optarg, &o->line_cap_bytes) != 0 || o->line_cap_bytes < 1024)
@@ -128,6 +110,7 @@ static int run(int argc, char **argv)
   struct sigaction interrupt = {.sa_handler = on_interrupt};
   sigaction(SIGINT, &interrupt, NULL);
   sigaction(SIGTERM, &interrupt, NULL);
+  send_progress_begin(&r);
   status = o.config ? send_on_its_own(&r) : send_to_socket(&r);
   send_progress(&r, true);
   if (status == XH_EXIT_OK || status == XH_EXIT_INTERRUPTED)
@@ -144,7 +127,7 @@ const xh_command xh_cmd_send = {
     .help = "Usage: xo-hooks send [OPTION]… [FILE]…\n"
             "\n"
             "Sends events, one JSON object a line, from files or standard input (-). To the running program; or, with --config, delivers them\n"
-            "by itself and ends when all is settled.\n"
+            "by itself and ends when all is settled. On a terminal it shows how far it is.\n"
             "\n" REACH_HELP "  -S, --source NAME   the source they are from (local)\n"
             "  -c, --config FILE   deliver on its own, with these hooks; with --data, what stays pending is kept there\n"
             "  -w, --wait          wait for the hooks with waitForResponse, and say which failed\n"

@@ -3,7 +3,9 @@
 #include "base/log.h"
 #include "cli/command.h"
 #include "cli/config_file.h"
+#include "cli/open_files.h"
 #include "cli/serve_options.h"
+#include "delivery/dispatcher.h"
 #include "engine/engine.h"
 
 #include <errno.h>
@@ -15,6 +17,9 @@
 #include <unistd.h>
 
 enum { SIGNALS = 3 };
+
+/* 256 attempts, as many connections kept for the next, 1,000 sources, and what a process has open anyway. */
+enum { FILES = 2 * XH_IN_FLIGHT_MAX + 1000 + 64 };
 
 typedef struct serving {
   serve_options options;
@@ -109,8 +114,8 @@ static int open_engine(serving *s)
   int pid = 0;
   xh_engine_options options = {.loop = &s->loop,
                                .folder = o->data,
-                               .allow_metadata = o->metadata,
-                               .allow_metadata_count = o->metadata_count,
+                               .allow_metadata = o->metadata.items,
+                               .allow_metadata_count = o->metadata.count,
                                .delivered_keep_ms = o->delivered_keep_ms,
                                .delivered_keep_bytes = o->delivered_keep_bytes,
                                .dead_keep_ms = o->dead_keep_ms,
@@ -125,14 +130,29 @@ static int open_engine(serving *s)
   return XH_EXIT_OK;
 }
 
+/* Why a socket can't be made there, and what to do. */
+static const char *socket_trouble(const char *path, int rc)
+{
+  struct stat st;
+  const char *slash = strrchr(path, '/');
+  char folder[PATH_MAX];
+  if (rc == XH_ECAP || rc == XH_EINVAL)
+    return "; the path of a Unix socket has at most 107 bytes";
+  if (lstat(path, &st) == 0 && !S_ISSOCK(st.st_mode))
+    return S_ISDIR(st.st_mode) ? "; it is a folder: add the socket's name" : "; it is a file of another kind, which is not ours to remove";
+  snprintf(folder, sizeof folder, "%.*s", (int)(slash ? slash - path : 1), slash ? path : ".");
+  if (slash && slash > path && stat(folder, &st) != 0 && (errno == ENOENT || errno == ENOTDIR))
+    return "; there is no such folder: make it first";
+  return "";
+}
+
 static int listen_on(serving *s, const char *path)
 {
   int rc = xh_intake_listen(s->intake, path);
   if (rc == XH_EBUSY)
     return xh_fail(&xh_cmd_serve, XH_EXIT_UNAVAILABLE, "socket %s: another program listens there", path);
   if (rc)
-    return xh_fail(&xh_cmd_serve, XH_EXIT_UNAVAILABLE, "socket %s: %s%s", path, xh_err_text(rc),
-                   rc == XH_ECAP || rc == XH_EINVAL ? "; the path of a Unix socket has at most 107 bytes" : "");
+    return xh_fail(&xh_cmd_serve, XH_EXIT_UNAVAILABLE, "socket %s can't be made: %s%s", path, xh_err_text(rc), socket_trouble(path, rc));
   xh_log(XH_LOG_DEBUG, "listening on %s", path);
   return XH_EXIT_OK;
 }
@@ -178,8 +198,11 @@ static int serve(serving *s)
   if (status)
     return status;
   watch_signals(s);
-  if (load_config(s) != 0)
+  int rc = load_config(s);
+  if (rc == XH_ECONFIG)
     status = xh_fail(&xh_cmd_serve, XH_EXIT_FAILED, "not started: the configuration has mistakes");
+  else if (rc)
+    status = xh_fail(&xh_cmd_serve, rc == XH_ENOMEM ? XH_EXIT_UNAVAILABLE : XH_EXIT_USAGE, "not started: the configuration can't be read");
   if (status == XH_EXIT_OK)
     status = open_intake(s);
   if (status == XH_EXIT_OK) {
@@ -223,6 +246,7 @@ static int run(int argc, char **argv)
   xh_log_setup(s.options.verbose ? XH_LOG_DEBUG : s.options.quiet ? XH_LOG_WARN : XH_LOG_INFO, s.options.plain);
   if (s.options.nice)
     be_nice(s.options.nice);
+  open_files_allow(FILES, "256 attempts and 1,000 sources");
   uv_loop_init(&s.loop);
   status = serve(&s);
   uv_run(&s.loop, UV_RUN_NOWAIT);
@@ -263,6 +287,6 @@ const xh_command xh_cmd_serve = {
         "  xo-hooks serve --data /var/lib/xo-hooks --config /etc/xo-hooks/hooks.json\n"
         "  xo-hooks serve --data /var/lib/xo-hooks --socket /run/xo-hooks.sock --allow-uid xo\n"
         "\n"
-        "Exit status: 0 stopped; 1 mistakes in the configuration; 2 wrong usage; 3 the data folder or a socket can't be used.\n",
+        "Exit status: 0 stopped; 1 mistakes in the configuration; 2 wrong usage, or it can't be read; 3 the data folder or a socket can't be used.\n",
     .run = run,
 };

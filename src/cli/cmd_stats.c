@@ -62,6 +62,27 @@ static void put_targets(xh_str stats)
   }
 }
 
+static void put_stopped(xh_str stats)
+{
+  xh_json_iter it;
+  xh_str one;
+  bool any = false;
+  if (!xh_json_iter_init(&it, view_member(stats, "stopped")))
+    return;
+  while (xh_json_next(&it, NULL, &one)) {
+    char since[40];
+    view_time(view_number(one, "since"), since, sizeof since);
+    if (!any)
+      puts("\nStopped: their targets answered 410 (Gone). `xo-hooks retry --hook HOOK` or a test that works starts them again.");
+    any = true;
+    printf("%ssince %s%s  ", xh_colour_code(stdout, XH_RED), since, xh_colour_code(stdout, XH_PLAIN));
+    view_put(stdout, view_member(one, "hook"), 200);
+    fputs("  source ", stdout);
+    view_put(stdout, view_member(one, "source"), 80);
+    putchar('\n');
+  }
+}
+
 static void show(xh_str stats)
 {
   char text[48];
@@ -80,6 +101,7 @@ static void show(xh_str stats)
     printf("%-16s%8lld MiB\n%-16s%8lld MiB\n", "memory", (long long)view_number(view_member(stats, "memory"), "residentBytes") >> 20, "disk",
            (long long)view_number(view_member(stats, "store"), "fileBytes") >> 20);
   put_targets(stats);
+  put_stopped(stats);
 }
 
 static int run(int argc, char **argv)
@@ -118,7 +140,8 @@ const xh_command xh_cmd_stats = {
     .summary = "counters, targets, memory, disk",
     .help = "Usage: xo-hooks stats [OPTION]…\n"
             "\n"
-            "Shows what the running program has done, its targets, and any trouble with the disk; without one, what the outbox holds.\n"
+            "Shows what the running program has done, its targets, hooks that a 410 has stopped, and any trouble with the disk;\n"
+            "without one, what the outbox holds.\n"
             "\n"
             "  -j, --json          one JSON object\n" REACH_HELP "\n"
             "Examples:\n"

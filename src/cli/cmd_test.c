@@ -3,6 +3,7 @@
 #include "cli/command.h"
 #include "cli/config_file.h"
 #include "cli/json_view.h"
+#include "cli/metadata_option.h"
 #include "engine/sample.h"
 #include "intake/client.h"
 
@@ -14,8 +15,7 @@ enum { RESULT_CAP_BYTES = 16 * 1024 * 1024, ANSWER_TIMEOUT_MS = 30 * 60 * 1000, 
 
 typedef struct test_options {
   const char *data, *socket, *config, *source;
-  const char *metadata[16];
-  size_t metadata_count;
+  metadata_options metadata;
   bool json;
   char **hooks; /* places or names */
   int hook_count;
@@ -140,7 +140,7 @@ static int test_file(const test_options *o)
   xh_buf list;
   uv_loop_t loop;
   own_run run = {.options = o, .status = XH_EXIT_FAILED};
-  xh_transport_options transport = {.allow_metadata = o->metadata, .allow_metadata_count = o->metadata_count};
+  xh_transport_options transport = {.allow_metadata = o->metadata.items, .allow_metadata_count = o->metadata.count};
   int rc = xh_config_load(o->config, print_mistake, &hooks);
   if (rc)
     return rc == XH_ECONFIG ? XH_EXIT_FAILED : XH_EXIT_USAGE;
@@ -228,8 +228,8 @@ static int parse(int argc, char **argv, test_options *o)
       o->json = true;
       break;
     case OPT_METADATA:
-      if (o->metadata_count < sizeof o->metadata / sizeof *o->metadata)
-        o->metadata[o->metadata_count++] = optarg;
+      if (metadata_take(&o->metadata, &xh_cmd_test, optarg) != XH_EXIT_OK)
+        return XH_EXIT_USAGE;
       break;
     default:
       fputs("Try 'xo-hooks test --help'.\n", stderr);

@@ -1,5 +1,6 @@
 /* xo-hooks: a table of commands. */
 #include "cli/command.h"
+#include "cli/open_files.h"
 
 #include <locale.h>
 #include <signal.h>
@@ -50,6 +51,7 @@ static int asks_help(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+  open_files_fill_standard();
   setlocale(LC_CTYPE, "C.UTF-8");
   signal(SIGPIPE, SIG_IGN);
   const char *name = argc > 1 ? argv[1] : "";

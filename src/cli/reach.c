@@ -46,7 +46,8 @@ int reach_open(reach *r)
   if (rc == XH_ENOENT)
     return xh_fail(r->command, XH_EXIT_UNAVAILABLE, "there is no outbox in %s; name its folder with --data", reach_folder(r));
   if (rc)
-    return xh_fail(r->command, XH_EXIT_UNAVAILABLE, "the outbox in %s can't be read: %s", reach_folder(r), xh_err_text(rc));
+    return xh_fail(r->command, XH_EXIT_UNAVAILABLE, "the outbox in %s can't be read: %s%s", reach_folder(r), xh_err_text(rc),
+                   rc == XH_EDENIED ? "; ask as the user who runs serve, or as root" : "");
   return XH_EXIT_OK;
 }
 

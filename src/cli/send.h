@@ -1,10 +1,11 @@
-/* Shared by the files of `xo-hooks send`: cmd_send.c (options, outcome), send_input.c (files → events), send_socket.c (to a running
- * program), send_own.c (with a configuration, on its own). */
+/* Shared by the files of `xo-hooks send`: cmd_send.c (options, outcome), send_input.c (files → events), send_progress.c (what a
+ * terminal shows), send_socket.c (to a running program), send_own.c (with a configuration, on its own). */
 #ifndef XH_CLI_SEND_H
 #define XH_CLI_SEND_H
 
 #include "base/event.h"
 #include "cli/command.h"
+#include "cli/metadata_option.h"
 #include "cli/reach.h"
 
 #include <signal.h>
@@ -18,8 +19,7 @@ typedef struct send_counts {
 typedef struct send_options {
   reach reach;
   const char *source, *config;
-  const char *metadata[16];
-  size_t metadata_count;
+  metadata_options metadata;
   int64_t line_cap_bytes;
   bool wait, json, quiet;
   char **files; /* NULL-terminated; none: standard input */
@@ -29,7 +29,8 @@ typedef struct send_run {
   const send_options *options;
   send_counts counts;
   bool progress; /* standard error is a terminal */
-  int64_t shown_ms;
+  int64_t read_bytes, total_bytes; /* of all files; total -1: not known */
+  int64_t begun_ms, shown_ms;      /* by the monotonic clock */
 } send_run;
 
 extern volatile sig_atomic_t send_interrupted;
@@ -55,6 +56,9 @@ int send_on_its_own(send_run *run);
 
 /* What could not be taken, with its place. */
 void send_refuse(send_run *run, const char *file, int64_t line, const char *why);
+
+/* Before anything is read: how much will be? */
+void send_progress_begin(send_run *run);
 
 /* The progress line, now and then. */
 void send_progress(send_run *run, bool last);

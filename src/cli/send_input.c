@@ -116,6 +116,7 @@ int send_input_read(send_input *input, int wait_ms)
   if (got < 0)
     return xh_fail(&xh_cmd_send, XH_EXIT_USAGE, "%s can't be read: %s", input->name, xh_err_text(xh_err_from_errno(errno)));
   if (got > 0) {
+    input->run->read_bytes += got;
     framing_feed(&input->framing, (xh_str){input->buffer, (size_t)got}, on_line, input);
   } else {
     framing_end(&input->framing, on_line, input);

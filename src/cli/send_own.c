@@ -125,8 +125,8 @@ static int open_engine(own_send *s)
   int pid = 0;
   xh_engine_options options = {.loop = &s->loop,
                                .folder = s->folder,
-                               .allow_metadata = s->run->options->metadata,
-                               .allow_metadata_count = s->run->options->metadata_count};
+                               .allow_metadata = s->run->options->metadata.items,
+                               .allow_metadata_count = s->run->options->metadata.count};
   int rc = xh_engine_open(&options, &s->engine, &pid);
   if (rc == XH_EBUSY)
     return xh_fail(&xh_cmd_send, XH_EXIT_UNAVAILABLE, "%s is in use by process %d", s->folder, pid);

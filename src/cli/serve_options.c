@@ -109,7 +109,7 @@ static int take(serve_options *o, int option)
   case OPT_ALLOW_UID:
     return add_uid(o);
   case OPT_ALLOW_METADATA:
-    return add_text("allow-metadata", o->metadata, &o->metadata_count);
+    return metadata_take(&o->metadata, &xh_cmd_serve, optarg);
   case OPT_LINE_CAP:
     return size_of("line-cap", 1024, &o->line_cap_bytes);
   case OPT_MEMORY_CAP:

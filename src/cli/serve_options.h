@@ -2,6 +2,8 @@
 #ifndef XH_CLI_SERVE_OPTIONS_H
 #define XH_CLI_SERVE_OPTIONS_H
 
+#include "cli/metadata_option.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -17,8 +19,7 @@ typedef struct serve_options {
   int nice; /* 0 to 19, as setpriority(2) takes it; 0: leave it */
   const char *sockets[XH_SERVE_LIST_MAX];
   size_t socket_count;
-  const char *metadata[XH_SERVE_LIST_MAX];
-  size_t metadata_count;
+  metadata_options metadata;
   uid_t uids[XH_SERVE_LIST_MAX];
   size_t uid_count;
   int64_t line_cap_bytes, memory_cap_bytes; /* 0: the default */

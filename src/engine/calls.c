@@ -38,13 +38,20 @@ xh_str engine_scope_of(const xh_peer *peer)
 
 /* ---- stats ---- */
 
+typedef struct target_list {
+  const xh_engine *engine;
+  xh_buf *out;
+} target_list;
+
+/* One that was not used in this life has its URL from the outbox. */
 static void add_target(void *arg, const xh_target_report *report)
 {
-  xh_buf *out = arg;
+  const target_list *list = arg;
+  xh_buf *out = list->out;
   if (out->len && out->ptr[out->len - 1] == '}')
     xh_buf_char(out, ',');
   xh_buf_z(out, "{\"url\":");
-  xh_buf_json_z(out, report->url_shown);
+  xh_buf_json_z(out, *report->url_shown ? report->url_shown : xh_outbox_target_shown(list->engine->outbox, report->target_id));
   xh_buf_printf(out, ",\"pending\":%lld,\"inFlight\":%u,\"held\":%s", (long long)report->pending_count, report->in_flight,
                 report->held_since_ms ? "true" : "false");
   if (report->held_since_ms)
@@ -96,6 +103,33 @@ static void add_sources(const xh_engine *e, xh_buf *out)
   xh_buf_char(out, ']');
 }
 
+/* Hooks that a 410 has stopped: nothing is sent for them until a retry or a test that works. */
+static void add_stopped(const xh_engine *e, xh_buf *out)
+{
+  size_t at = 0;
+  void *value;
+  bool first = true;
+  xh_buf_z(out, ",\"stopped\":[");
+  while (xh_map_next(&e->sources, &at, NULL, &value)) {
+    const source *s = value;
+    for (size_t i = 0; s->hooks && i < xh_hooks_count(s->hooks); i++) {
+      char label[512];
+      const xh_hook *hook = xh_hooks_at(s->hooks, i);
+      int64_t since_ms = xh_outbox_hook_stopped(e->outbox, s->routes[i].hook_id);
+      if (!since_ms)
+        continue;
+      xh_hook_label(hook, label, sizeof label);
+      xh_buf_z(out, first ? "{\"source\":" : ",{\"source\":");
+      xh_buf_json_z(out, s->name);
+      xh_buf_z(out, ",\"hook\":");
+      xh_buf_json_z(out, label);
+      xh_buf_printf(out, ",\"since\":%lld}", (long long)since_ms);
+      first = false;
+    }
+  }
+  xh_buf_char(out, ']');
+}
+
 void xh_engine_stats_json(xh_engine *engine, xh_buf *out)
 {
   xh_outbox_stats store;
@@ -122,8 +156,11 @@ void xh_engine_stats_json(xh_engine *engine, xh_buf *out)
                 (long long)resident_bytes(), flow.ready_count, flow.ready_bytes, engine->accepting_bytes);
   add_sources(engine, out);
   xh_buf_z(out, ",\"targets\":[");
-  xh_dispatcher_report(engine->dispatcher, add_target, out);
-  xh_buf_z(out, "]}");
+  target_list list = {.engine = engine, .out = out};
+  xh_dispatcher_report(engine->dispatcher, add_target, &list);
+  xh_buf_char(out, ']');
+  add_stopped(engine, out);
+  xh_buf_char(out, '}');
 }
 
 /* ---- retry and prune: answered when the outbox has done it ---- */

@@ -25,12 +25,12 @@ static int make_folders(const char *folder)
       continue;
     *at = '\0';
     if (mkdir(path, 0755) != 0 && errno != EEXIST)
-      return xh_err_from_errno(errno);
+      return errno == ENOTDIR ? XH_ENOTDIR : xh_err_from_errno(errno);
     *at = '/';
   }
   if (mkdir(path, 0700) == 0)
     return 0;
-  return errno == EEXIST ? 0 : xh_err_from_errno(errno);
+  return errno == EEXIST ? 0 : errno == ENOTDIR ? XH_ENOTDIR : xh_err_from_errno(errno);
 }
 
 static int open_lock(const char *folder, int flags, int *ret_fd)
@@ -62,7 +62,7 @@ int xh_folder_lock(const char *folder, int *ret_fd, int *ret_pid)
   if (rc)
     return rc;
   if (stat(folder, &info) != 0 || !S_ISDIR(info.st_mode))
-    return XH_EIO;
+    return XH_ENOTDIR;
   rc = open_lock(folder, O_RDWR | O_CREAT, &fd);
   if (rc)
     return rc;

@@ -131,6 +131,9 @@ void xh_outbox_hook_set_stopped(xh_outbox *outbox, int64_t hook_id, int64_t wall
 int64_t xh_outbox_target(xh_outbox *outbox, xh_str key, xh_str shown);
 const char *xh_outbox_target_shown(const xh_outbox *outbox, int64_t target_id); /* borrowed; "" for an unknown one */
 
+/* What lists show of the target; "" when it is not known. Valid as long as the outbox. */
+const char *xh_outbox_target_shown(const xh_outbox *outbox, int64_t target_id);
+
 /* Since when is the target held (0: it is not)? For `log` and over restarts. */
 int64_t xh_outbox_target_held(xh_outbox *outbox, int64_t target_id);
 void xh_outbox_target_set_held(xh_outbox *outbox, int64_t target_id, int64_t wall_ms);

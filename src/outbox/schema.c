@@ -2,6 +2,7 @@
 
 #include "base/err.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
@@ -259,8 +260,8 @@ int xh_schema_open_readonly(const char *folder, sqlite3 **ret_db)
   int rc = database_path(folder, path);
   if (rc)
     return rc;
-  if (access(path, F_OK) != 0)
-    return XH_ENOENT;
+  if (access(path, R_OK) != 0)
+    return xh_err_from_errno(errno);
   int code = sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL);
   rc = xh_schema_error(code);
   if (rc == 0) {

@@ -7,6 +7,7 @@
 #include "outbox/webhook_id.h"
 #include "report/report_internal.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +17,7 @@ static int look(const xh_report *report, struct stat *st)
 {
   char path[PATH_MAX];
   snprintf(path, sizeof path, "%s/" XH_DATABASE_NAME, report->folder);
-  return stat(path, st) == 0 ? 0 : XH_ENOENT;
+  return stat(path, st) == 0 ? 0 : xh_err_from_errno(errno);
 }
 
 static void close_database(xh_report *report)

@@ -40,6 +40,29 @@ static int put_targets(xh_report *report, xh_buf *out)
   return xh_schema_error(code);
 }
 
+/* Of all configurations so far: which one is in force only a running program knows. */
+static int put_stopped(xh_report *report, xh_buf *out)
+{
+  sqlite3_stmt *row;
+  bool first = true;
+  int code = sqlite3_prepare_v2(report->db,
+                                "SELECT s.name, h.label, h.stopped_ms FROM hook h LEFT JOIN source s ON s.id = h.source_id"
+                                " WHERE h.stopped_ms > 0 ORDER BY h.id",
+                                -1, &row, NULL);
+  if (code != SQLITE_OK)
+    return xh_schema_error(code);
+  while ((code = sqlite3_step(row)) == SQLITE_ROW) {
+    xh_buf_z(out, first ? "{\"source\":" : ",{\"source\":");
+    xh_buf_json(out, report_text(row, 0));
+    xh_buf_z(out, ",\"hook\":");
+    xh_buf_json(out, report_text(row, 1));
+    xh_buf_printf(out, ",\"since\":%lld}", (long long)sqlite3_column_int64(row, 2));
+    first = false;
+  }
+  sqlite3_finalize(row);
+  return xh_schema_error(code);
+}
+
 int xh_report_stats(xh_report *report, xh_buf *out)
 {
   int rc = report_refresh(report);
@@ -50,6 +73,9 @@ int xh_report_stats(xh_report *report, xh_buf *out)
   xh_buf_z(out, "},\"targets\":[");
   if (rc == 0)
     rc = put_targets(report, out);
+  xh_buf_z(out, "],\"stopped\":[");
+  if (rc == 0)
+    rc = put_stopped(report, out);
   xh_buf_z(out, "]}");
   return rc ? rc : xh_buf_error(out);
 }
