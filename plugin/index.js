@@ -9,7 +9,7 @@ const { randomBytes } = require('node:crypto')
 const { apiMethods } = require('./lib/api.js')
 const { Backlog } = require('./lib/backlog.js')
 const { BackupPairs } = require('./lib/backup-pairs.js')
-const { assertHooks, checkConfiguration, findProgram, mistakesError } = require('./lib/program.js')
+const { assertHooks, checkConfiguration, findProgram, hookName, mistakesError, usablePart } = require('./lib/program.js')
 const { Link } = require('./lib/link.js')
 const { makeLog, Seldom } = require('./lib/log.js')
 const { formSchema } = require('./lib/schema.js')
@@ -23,6 +23,7 @@ const DRAIN_MS = 5000 // how long unloading waits for the program's word on the 
 const STOP_MS = 3000 // the same when the host stops
 const TEST_SLACK_MS = 5000
 const TIMER_MS_MAX = 2 ** 31 - 1
+const LINES_TOLD = 20 // in the log, of one configuration
 const ENVELOPE_BYTES = 100 // at most, around an event's JSON
 
 const UNKNOWN_SECRET =
@@ -57,6 +58,9 @@ class WebHooks {
   #seldom
   #table = new Table()
   #configuration
+  #usable // the same without hooks that can't be used, which are in #leftOut
+  #leftOut = []
+  #savingAgain // the text of what #saveAgain has the host save
   #waiting = new Map() // number of an event → ends the call's waiting for it
   #counters = { sent: 0, dropped: 0, unserializable: 0 }
   #removeApiMethods
@@ -80,40 +84,69 @@ class WebHooks {
 
   async configure(given) {
     assertHooks(given)
+    if (this.#savingAgain !== undefined && JSON.stringify(given) === this.#savingAgain) return // it is the present one
     const { restored, unknown } = restoreSecrets(given, this.#configuration)
     const configuration = hideSecrets(restored ?? given)
+    let result
     try {
       if (unknown.length > 0) throw Object.assign(new Error(), { mistakes: unknown.map(pointer => ({ pointer, message: UNKNOWN_SECRET })) })
-      await this.#apply(configuration)
+      result = await this.#apply(configuration)
     } catch (error) {
-      this.#table = new Table(this.#configuration)
-      throw error.mistakes === undefined ? error : mistakesError(error.mistakes, configuration)
+      this.#table = new Table(this.#usable)
+      throw error.mistakes === undefined ? error : mistakesError(error.mistakes, configuration, error.more)
     }
     this.#configuration = configuration
-    this.#table = new Table(configuration)
+    this.#usable = result.usable
+    this.#leftOut = result.leftOut
+    this.#table = new Table(result.usable)
+    this.#tellLeftOut()
     if (configuration !== given) setImmediate(() => this.#saveAgain(configuration))
   }
 
   // Throws unless the configuration is good. Events of before keep the hooks of before, also when the program is not there yet.
   async #apply(configuration) {
-    if (!this.#link?.ready) await checkConfiguration(this.#program, configuration)
+    const isSavedOne = this.#isSavedOne
+    let judged = { usable: configuration, leftOut: [] }
+    if (!this.#link?.ready) {
+      if (isSavedOne) judged = await usablePart(this.#program, configuration)
+      else this.#warn(await checkConfiguration(this.#program, configuration))
+    }
     const link = this.#link // it may have been made, or become ready, meanwhile
-    if (link === undefined) return
+    if (link === undefined) return judged
     // until the program has answered, an event may be for its old hooks or for its new ones, which are not known to be good yet
-    this.#table = new Table(this.#configuration, { everyResult: true })
-    const { warnings = [] } = await link.configure(configuration)
-    for (const { pointer, message } of warnings) this.#log.warn(`configuration: ${pointer}: ${message}`)
+    this.#table = new Table(this.#usable, { everyResult: true })
+    const { warnings } = await link.configure(judged.usable)
+    this.#warn(warnings)
+    return judged
+  }
+
+  // Does the host start with what it has saved? Only an administrator can correct what is wrong with it, and that needs a call.
+  get #isSavedOne() {
+    return this.#configuration === undefined && this.#xo.apiContext === undefined
+  }
+
+  #warn(warnings = []) {
+    for (const { pointer, message } of warnings.slice(0, LINES_TOLD)) this.#log.warn(`configuration: ${pointer}: ${message}`)
+  }
+
+  #tellLeftOut() {
+    const left = this.#leftOut
+    for (const { hook, why } of left.slice(0, LINES_TOLD))
+      this.#log.warn(`${hookName(hook - 1, this.#configuration)} is left out, nothing is sent for it until it is corrected: ${why}`)
+    if (left.length > LINES_TOLD) this.#log.warn(`and ${left.length - LINES_TOLD} more hooks are left out (see webHooks.getStats)`)
   }
 
   // The host saves what it gave to configure(), after that: with secrets at the hooks that are now where theirs were, or under a name that
   // it does not hide.
   async #saveAgain(configuration) {
     if (configuration !== this.#configuration) return
+    this.#savingAgain = JSON.stringify(configuration)
     try {
       await this.#xo.configurePlugin(ID, configuration)
     } catch (error) {
       this.#log.error(`the secrets of hooks that have moved, or of a "previousPassphrase", are not saved, enter them anew: ${error.message}`)
     }
+    this.#savingAgain = undefined
   }
 
   async load() {
@@ -129,7 +162,7 @@ class WebHooks {
 
   async #makeLink() {
     const open = await this.#transport()
-    this.#backlog.configuration = this.#configuration
+    this.#backlog.configuration = this.#usable
     return new Link({
       open,
       source: this.source,
@@ -152,18 +185,15 @@ class WebHooks {
   }
 
   async test() {
-    const hooks = this.#configuration.hooks
     // the program tests some at a time; one after the other would be the longest that it can take
-    const timeouts = hooks.filter(({ enabled }) => enabled !== false).map(({ advanced }) => advanced?.timeout ?? DEFAULT_TIMEOUT_S)
+    const timeouts = this.#usable.hooks.filter(({ enabled }) => enabled !== false).map(({ advanced }) => advanced?.timeout ?? DEFAULT_TIMEOUT_S)
     const limitMs = timeouts.reduce((sum, timeout) => sum + timeout * 1e3, TEST_SLACK_MS)
     const { results } = await this.#link.call('test', {}, Math.min(limitMs, TIMER_MS_MAX))
     const failed = results.filter(({ ok }) => !ok)
-    if (failed.length === 0) return
-    const lines = failed.map(({ index, url, error, status }) => {
-      const { name } = hooks[index]
-      return `hook ${index + 1}${name === undefined ? '' : ` (${name})`}, ${url}: ${error ?? `status ${status}`}`
-    })
-    throw new Error(`${failed.length} of ${results.length} failed:\n${lines.join('\n')}`)
+    const lines = failed.map(({ index, url, error, status }) => `${hookName(index, this.#usable)}, ${url}: ${error ?? `status ${status}`}`)
+    for (const { hook, why } of this.#leftOut) lines.push(`${hookName(hook - 1, this.#configuration)}, left out: ${why}`)
+    if (lines.length === 0) return
+    throw new Error(`${lines.length} of ${results.length + this.#leftOut.length} failed:\n${lines.join('\n')}`)
   }
 
   // ---- the host's events ----
@@ -288,7 +318,7 @@ class WebHooks {
     const stats = link.ready ? await link.call('stats', {}).catch(({ message: trouble }) => ({ trouble })) : {}
     const { count, bytes, capBytes } = this.#backlog
     const { ready: connected, connections, refused } = link
-    const plugin = { connected, connections, source: this.source, ...this.#counters, refused }
+    const plugin = { connected, connections, source: this.source, ...this.#counters, refused, leftOut: this.#leftOut }
     return { ...stats, plugin: { ...plugin, waiting: { count, bytes, capBytes } } }
   }
 }

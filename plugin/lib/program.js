@@ -26,7 +26,8 @@ function startProgram(program, args, options) {
   throw cantRun(program, 'xo-server has too many files open')
 }
 
-const OUTPUT_CAP = 16 * 1024 * 1024 // thousands of hooks can have as many warnings
+const OUTPUT_CAP = 64 * 1024 * 1024 // characters: what is longer was cut, and is no JSON
+const MISTAKES_TOLD = 100
 
 // Runs the program to its end: { status, stdout, stderr }. Rejects when it can't be started or takes too long.
 function run(program, args, input, timeoutMs = 10_000) {
@@ -47,35 +48,78 @@ function run(program, args, input, timeoutMs = 10_000) {
   })
 }
 
-// "hook 4 (Chat), advanced/timeout" for the pointer /hooks/3/advanced/timeout.
-function place(pointer, { hooks } = {}) {
-  const [, list, index, ...path] = pointer.split('/')
-  if (list !== 'hooks' || index === undefined) return pointer.slice(1) || 'configuration'
-  const name = hooks?.[index]?.name
-  const hook = `hook ${Number(index) + 1}${typeof name === 'string' ? ` (${name})` : ''}`
-  return path.length === 0 ? hook : `${hook}, ${path.join('/')}`
-}
-
-// The error that the administrator sees: each mistake with its hook.
-function mistakesError(mistakes, configuration) {
-  const lines = mistakes.map(({ pointer, found, message }) => {
-    const what = found === undefined || found === null ? '' : ` (found ${found})`
-    return `${place(pointer, configuration)}: ${message}${what}`
-  })
-  return new Error(lines.join('\n'))
-}
-
-// Throws what is wrong with the configuration; asks a program started for it. Used when no running one can be asked.
-async function checkConfiguration(program, configuration) {
-  const { status, stdout, stderr } = await run(program, ['check', '--json', '-'], JSON.stringify(configuration))
+// What the program says of a configuration: { mistakes, more, warnings }, `more` of them not listed. It judges as one that runs would: what was
+// accepted while loaded loads again.
+async function judge(program, configuration, options) {
+  const { status, stdout, stderr } = await run(program, ['check', '--json', '--lenient', ...options, '-'], JSON.stringify(configuration))
   let answer
   try {
     answer = JSON.parse(stdout)
   } catch {
     throw new Error(`the configuration can't be checked: ${stderr.trim() || `${program} check ended with ${status}`}`)
   }
-  const mistakes = answer.mistakes.filter(({ warning }) => !warning)
-  if (mistakes.length > 0) throw mistakesError(mistakes, configuration)
+  const isWarning = ({ warning }) => warning
+  return { ...answer, mistakes: answer.mistakes.filter(one => !isWarning(one)), warnings: answer.mistakes.filter(isWarning) }
+}
+
+// /hooks/3/advanced/timeout → { index: 3, path: 'advanced/timeout' }; undefined when it is not in a hook.
+function hookOf(pointer) {
+  const [, list, index, ...path] = pointer.split('/')
+  return list === 'hooks' && index !== undefined ? { index: Number(index), path: path.join('/') } : undefined
+}
+
+function hookName(index, { hooks } = {}) {
+  const name = hooks?.[index]?.name
+  return `hook ${index + 1}${typeof name === 'string' && name !== '' ? ` (${name})` : ''}`
+}
+
+const words = ({ found, message }) => (found === undefined || found === null ? message : `${message} (found ${found})`)
+
+// "hook 4 (Chat), advanced/timeout" for the pointer /hooks/3/advanced/timeout.
+function place(pointer, configuration) {
+  const at = hookOf(pointer)
+  if (at === undefined) return pointer.slice(1) || 'configuration'
+  const hook = hookName(at.index, configuration)
+  return at.path === '' ? hook : `${hook}, ${at.path}`
+}
+
+// The error that the administrator sees: each mistake with its hook.
+function mistakesError(mistakes, configuration, more = 0) {
+  const lines = mistakes.map(mistake => `${place(mistake.pointer, configuration)}: ${words(mistake)}`)
+  if (more > 0) lines.push(`and ${more} more`)
+  return new Error(lines.join('\n'))
+}
+
+// Throws what is wrong with a configuration that somebody wants to save, or returns the program's warnings; asks a program started for it. Used
+// when no running one can be asked.
+async function checkConfiguration(program, configuration) {
+  const { mistakes, more, warnings } = await judge(program, configuration, ['--most', String(MISTAKES_TOLD)])
+  if (mistakes.length > 0) throw mistakesError(mistakes, configuration, more)
+  return warnings
+}
+
+// Stands in the place of a hook that can't be used, so that the others keep their numbers.
+const nothing = index => ({ method: '*', type: 'post', url: `http://hook-${index + 1}.invalid/`, format: 'json', enabled: false })
+
+// The part of a saved configuration that can be used, { usable, leftOut: [{ hook, name, why }] }: one bad hook, which another plugin took
+// or an older version, does not take the good ones along. Throws when a mistake is in no hook.
+async function usablePart(program, configuration) {
+  const { mistakes } = await judge(program, configuration, [])
+  if (mistakes.length === 0) return { usable: configuration, leftOut: [] }
+  const bad = new Map()
+  for (const mistake of mistakes) {
+    const at = hookOf(mistake.pointer)
+    if (at === undefined) throw mistakesError(mistakes.slice(0, MISTAKES_TOLD), configuration, mistakes.length - MISTAKES_TOLD)
+    const why = at.path === '' ? words(mistake) : `${at.path}: ${words(mistake)}`
+    bad.set(at.index, bad.has(at.index) ? `${bad.get(at.index)}; ${why}` : why)
+  }
+  const { hooks } = configuration
+  return {
+    usable: { ...configuration, hooks: hooks.map((hook, i) => (bad.has(i) ? nothing(i) : hook)) },
+    leftOut: [...bad]
+      .filter(([index]) => hooks[index].enabled !== false)
+      .map(([index, why]) => ({ hook: index + 1, name: hooks[index].name, why })),
+  }
 }
 
 // Throws when it is not even a list of hooks. The host has held it against the schema; who else calls configure() may not have.
@@ -86,4 +130,4 @@ function assertHooks(configuration) {
   if (odd !== -1) throw new Error(`hook ${odd + 1}: must be an object`)
 }
 
-module.exports = { assertHooks, checkConfiguration, findProgram, mistakesError, startProgram }
+module.exports = { assertHooks, checkConfiguration, findProgram, hookName, mistakesError, startProgram, usablePart }
