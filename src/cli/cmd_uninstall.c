@@ -1,30 +1,15 @@
 /* xo-hooks uninstall: takes the plugin out of xo-server again. */
-#include "cli/install_options.h"
-#include "cli/tree.h"
+#include "cli/install_place.h"
 
 #include <stdio.h>
-#include <string.h>
-#include <unistd.h>
-
-/* Also a folder that install made for it and that is empty now; one that is not stays. */
-static void remove_empty_parent(const char *path)
-{
-  char folder[PATH_MAX];
-  int length = (int)(strrchr(path, '/') - path);
-  if (snprintf(folder, sizeof folder, "%.*s", length, path) == length)
-    (void)rmdir(folder);
-}
 
 static int take_out(const install_options *o, const place *p)
 {
-  char where[PATH_MAX];
-  if (!o->dry_run) {
-    if (tree_remove(p->path, where) != 0)
-      return install_failed(o, "removing", where);
-    remove_empty_parent(p->path);
-  }
-  printf("plugin        %s %s from %s\n", p->package.version, o->dry_run ? "would be removed" : "removed", p->path);
-  return XH_EXIT_OK;
+  int status = o->dry_run ? XH_EXIT_OK : install_take(o, p);
+  if (status == XH_EXIT_OK)
+    printf("plugin        %s %s from %s\n", p->state == PLACE_HALF ? "a part of it, left by an interrupted run," : p->package.version,
+           o->dry_run ? "would be removed" : "removed", p->path);
+  return status;
 }
 
 static void tell_next(const xo_server *server)
@@ -43,6 +28,7 @@ static int run(int argc, char **argv)
 {
   install_options o = {.command = &xh_cmd_uninstall};
   xo_server server;
+  package plugin;
   place places[2];
   int status = install_options_take(&o, argc, argv);
   if (status == XH_EXIT_OK)
@@ -50,16 +36,19 @@ static int run(int argc, char **argv)
   if (status != XH_EXIT_OK)
     return status;
   printf("xo-server     %s in %s (%s)\n", server.package.version, server.package.folder, server.how);
-  xo_server_places(&server, places);
+  install_lock(&server);
+  install_places(&server, own_plugin(&plugin) ? &plugin : NULL, places);
+  size_t cleaned;
+  status = install_clean(&o, places, &cleaned);
   bool found = false;
   for (size_t i = 0; i < 2 && status == XH_EXIT_OK; i++) {
-    if (places[i].state != PLACE_OURS)
+    if (places[i].state != PLACE_OURS && places[i].state != PLACE_HALF)
       continue;
     found = true;
     status = take_out(&o, &places[i]);
   }
-  if (!found)
-    puts("plugin        not installed there: nothing changed");
+  if (!found && status == XH_EXIT_OK)
+    printf("plugin        not installed there%s\n", cleaned ? "" : ": nothing changed");
   else if (status == XH_EXIT_OK)
     tell_next(&server);
   return status;
@@ -71,7 +60,8 @@ const xh_command xh_cmd_uninstall = {
     .help = "Usage: xo-hooks uninstall [OPTION]…\n"
             "\n"
             "Removes what 'xo-hooks install' put into xo-server's node_modules, and nothing else: no other plugin, no saved configuration,\n"
-            "no outbox. From xo-server's next start on, the stock plugin is loaded again. Run again, it changes nothing.\n"
+            "no outbox. From xo-server's next start on, the stock plugin is loaded again. Run again, it changes nothing; after an\n"
+            "interruption, it removes what was left.\n"
             "\n" INSTALL_OPTIONS_HELP "\n"
             "Examples:\n"
             "  xo-hooks uninstall\n"

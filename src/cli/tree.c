@@ -133,6 +133,58 @@ int tree_same(const char *a, const char *b, char *ret_where, bool *ret_same)
   return rc;
 }
 
+typedef struct containment {
+  const char *other, *also;
+  char *ret_where;
+  bool within;
+} containment;
+
+static int contain_entry(const char *folder, const struct dirent *entry, void *arg)
+{
+  containment *c = arg;
+  char here[PATH_MAX], there[PATH_MAX];
+  struct stat a, b;
+  if (join(folder, entry->d_name, here) != 0 || join(c->other, entry->d_name, there) != 0 || lstat(here, &a) != 0)
+    return failed(here, c->ret_where);
+  if (S_ISREG(a.st_mode) && strcmp(entry->d_name, c->also) == 0)
+    return 0;
+  if (stat(there, &b) != 0 || (a.st_mode & S_IFMT) != (b.st_mode & S_IFMT))
+    c->within = false;
+  return c->within && S_ISDIR(a.st_mode) ? tree_within(here, there, c->also, c->ret_where, &c->within) : 0;
+}
+
+int tree_within(const char *a, const char *b, const char *also, char *ret_where, bool *ret_within)
+{
+  containment c = {.other = b, .also = also, .ret_where = ret_where, .within = true};
+  int rc = for_each(a, contain_entry, &c, ret_where);
+  *ret_within = c.within;
+  return rc;
+}
+
+typedef struct counting {
+  const char *name;
+  size_t named, others;
+} counting;
+
+static int count_entry(const char *folder, const struct dirent *entry, void *arg)
+{
+  counting *c = arg;
+  (void)folder;
+  if (strcmp(entry->d_name, c->name) == 0)
+    c->named++;
+  else
+    c->others++;
+  return 0;
+}
+
+int tree_holds_only(const char *folder, const char *name, char *ret_where, bool *ret_only)
+{
+  counting c = {.name = name};
+  int rc = for_each(folder, count_entry, &c, ret_where);
+  *ret_only = c.named == 1 && c.others == 0;
+  return rc;
+}
+
 /* ---- copying ---- */
 
 static int pump(int in, int out)

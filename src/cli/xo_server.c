@@ -207,7 +207,7 @@ bool xo_server_other_plugin(const xo_server *server, package *ret_package)
   place own[2];
   xo_server_places(server, own);
   for (size_t i = 0; i < 2; i++)
-    if (own[i].state == PLACE_FOREIGN) {
+    if (own[i].state == PLACE_FOREIGN && path_of(path, own[i].path, "package.json") && access(path, F_OK) == 0) {
       *ret_package = own[i].package;
       memcpy(ret_package->folder, own[i].path, sizeof ret_package->folder);
       return true;

@@ -35,7 +35,13 @@ typedef struct xo_server {
 size_t xo_servers_find(const char *given, xo_server *ret_servers);
 
 /* What lies in a place that the host looks for the plugin in. */
-typedef enum place_state { PLACE_FREE, PLACE_OURS, PLACE_DANGLING, PLACE_FOREIGN } place_state;
+typedef enum place_state {
+  PLACE_FREE,
+  PLACE_OURS,
+  PLACE_HALF, /* told by install_places alone: a part of the plugin, left by an interrupted run */
+  PLACE_DANGLING,
+  PLACE_FOREIGN,
+} place_state;
 
 typedef struct place {
   char path[PATH_MAX];

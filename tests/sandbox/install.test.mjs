@@ -1,12 +1,12 @@
 // `xo-hooks install` and `uninstall`: into a host built from sources and into a packaged one, which then finds what was put there.
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { existsSync, mkdirSync, readFileSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 
-import { httpTarget, run, tempFolder } from '../lib/program.mjs'
-import { hook, startHost } from './helpers.mjs'
+import { httpTarget, program, run, tempFolder } from '../lib/program.mjs'
+import { hook, pluginFolder, startHost } from './helpers.mjs'
 
 const VM = '67aac198-0174-11ea-8d71-362b9e155667'
 
@@ -103,6 +103,73 @@ test('an older version and a link that leads nowhere are replaced; a plugin of s
   assert.equal(status, 1)
   assert.match(stderr, /another plugin of that name, which the host takes before any other/)
   assert.ok(existsSync(foreign))
+})
+
+// The names beside the plugin's place.
+const lying = xo => readdirSync(join(xo.folder, 'node_modules')).sort()
+
+test('what an interrupted run has left is mended or removed, and hides the stock plugin no longer', async t => {
+  const xo = xoServer(t, LAYOUTS.sources)
+  const leave = name => cpSync(pluginFolder(), join(xo.folder, 'node_modules', name), { recursive: true })
+  for (const name of ['.xo-server-web-hooks.new', '.xo-server-web-hooks.old']) leave(name)
+  assert.match(await command('uninstall', xo, '--dry-run'), /left over .*\.new.*would be removed\n/)
+  assert.equal(lying(xo).length, 2)
+  assert.match(await command('uninstall', xo), /left over .*\.old.*: removed\n[^]*not installed there\n/)
+  assert.ok(!existsSync(join(xo.folder, 'node_modules')))
+
+  for (const name of ['.xo-server-web-hooks.new', '.xo-server-web-hooks.old']) leave(name)
+  await command('install', xo)
+  assert.deepEqual(lying(xo), ['xo-server-web-hooks'])
+  leave('.xo-server-web-hooks.old')
+  assert.match(await command('install', xo), /left over .*\.old.*: removed\n.*nothing changed/)
+  assert.deepEqual(lying(xo), ['xo-server-web-hooks'])
+
+  rmSync(join(xo.plugin, 'package.json'))
+  rmSync(join(xo.plugin, 'index.js'))
+  const said = await command('install', xo)
+  assert.match(said, /instead of a part of it that an interrupted run left/)
+  assert.match(said, /stock plugin +0\.4\.0/)
+  assert.match(await command('install', xo), /nothing changed/)
+  for (const name of ['package.json', 'index.js', 'hooks.schema.json', 'xo-hooks']) rmSync(join(xo.plugin, name))
+  assert.match(await command('uninstall', xo), /a part of it, left by an interrupted run, removed from/)
+  const host = await startHost(t, xo)
+  assert.equal((await host.plugin()).version, '0.4.0')
+})
+
+test('a folder that may be of somebody else is no part of the plugin', async t => {
+  const parts = [{ 'index.js': STOCK }, { 'index.js': STOCK, 'lib/link.js': '', 'lib/own.js': '' }, { 'hooks.schema.json': '', '.git': '' }]
+  for (const files of parts) {
+    const xo = xoServer(t, LAYOUTS.sources)
+    mkdirSync(join(xo.plugin, 'lib'), { recursive: true })
+    for (const [name, text] of Object.entries(files)) writeFileSync(join(xo.plugin, name), text)
+    if (!('lib/own.js' in files)) rmSync(join(xo.plugin, 'lib'), { recursive: true })
+    const before = snapshot(xo.plugin)
+    assert.match(await command('uninstall', xo), /not installed there/)
+    await command('install', xo)
+    assert.equal(snapshot(xo.plugin), before)
+    assert.deepEqual(lying(xo), ['@xen-orchestra', 'xo-server-web-hooks'])
+  }
+})
+
+test('runs at the same time wait for each other', async t => {
+  const xo = xoServer(t, LAYOUTS.sources)
+  const said = await Promise.all(Array.from({ length: 5 }, () => command('install', xo)))
+  assert.equal(said.filter(text => /Next: restart/.test(text)).length, 1)
+  assert.equal(said.filter(text => /nothing changed/.test(text)).length, 4)
+  assert.deepEqual(lying(xo), ['xo-server-web-hooks'])
+  await Promise.all([...Array.from({ length: 3 }, () => command('uninstall', xo)), command('install', xo)])
+  for (const name of existsSync(join(xo.folder, 'node_modules')) ? lying(xo) : []) assert.equal(name, 'xo-server-web-hooks')
+})
+
+test('everybody may read what was installed, whatever the umask', async t => {
+  const xo = xoServer(t, LAYOUTS.sources)
+  rmSync(join(xo.folder, 'node_modules'), { recursive: true, force: true })
+  const install = ['-c', 'umask 077; exec "$@"', 'sh', program(), 'install', '--xo-server', xo.given]
+  const { status, stderr } = await run(install, { command: 'sh' })
+  assert.equal(status, 0, stderr)
+  for (const path of ['node_modules', 'node_modules/xo-server-web-hooks', 'node_modules/xo-server-web-hooks/lib', 'node_modules/xo-server-web-hooks/xo-hooks'])
+    assert.equal(statSync(join(xo.folder, path)).mode & 0o777, 0o755, path)
+  assert.equal(statSync(join(xo.plugin, 'index.js')).mode & 0o777, 0o644)
 })
 
 test('where no xo-server is, it says where it looked', async t => {
