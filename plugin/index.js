@@ -27,7 +27,8 @@ const LINES_TOLD = 20 // in the log, of one configuration
 const ENVELOPE_BYTES = 100 // at most, around an event's JSON
 
 const UNKNOWN_SECRET =
-  'enter this secret anew: so much has changed at once that it is not known which of the hidden ones it is (or make one change at a time)'
+  'enter this secret anew: so much has changed at once that it is not known which of the hidden ones it is (or make one change at a time).' +
+  ' If it was entered, and is the same as a hidden one: save the hook without it first, then with it'
 
 // What the form's schema, a function of its own to the host, needs of the instance.
 const configurations = new WeakMap() // xo → () => the present configuration
