@@ -81,6 +81,24 @@ static void put_option(FILE *out, const char *option, xh_str string)
   xh_buf_done(&text);
 }
 
+/* A certificate's file, in which curl takes what follows a colon for a password. */
+static void put_certificate(FILE *out, xh_str string)
+{
+  if (!string.ptr)
+    return;
+  xh_buf path = text_of(string), escaped;
+  xh_buf_init(&escaped, TEXT_CAP_BYTES);
+  for (size_t i = 0; i < path.len; i++) {
+    if (path.ptr[i] == ':' || path.ptr[i] == '\\')
+      xh_buf_char(&escaped, '\\');
+    xh_buf_char(&escaped, path.ptr[i]);
+  }
+  fputs(" \\\n  --cert ", out);
+  put_word(out, xh_buf_span(&escaped));
+  xh_buf_done(&escaped);
+  xh_buf_done(&path);
+}
+
 /* ---- what is hidden ---- */
 
 static bool has_hole(xh_str string)
@@ -185,7 +203,7 @@ void curl_command_put(FILE *out, xh_str delivery)
   fputs(" \\\n  -H 'Expect:'", out);
   put_proxy(out, request);
   put_option(out, "--cacert", view_member(request, "caFile"));
-  put_option(out, "--cert", view_member(request, "certificateFile"));
+  put_certificate(out, view_member(request, "certificateFile"));
   put_option(out, "--key", view_member(request, "keyFile"));
   put_option(out, "--pass", view_member(request, "keyPassphrase"));
   if (view_member(request, "pinnedCertificate").ptr)

@@ -1,7 +1,8 @@
 // The command that `show` prints: run by a shell, it is the delivery's own request, and nothing else is run.
 import assert from 'node:assert/strict'
-import { readdirSync } from 'node:fs'
+import { copyFileSync, readdirSync } from 'node:fs'
 import { createServer as createHttps } from 'node:https'
+import { join } from 'node:path'
 import { test } from 'node:test'
 
 import { authority } from '../lib/certificates.mjs'
@@ -84,7 +85,9 @@ test('its proxy and its TLS files', async t => {
   const client = await sign('client')
   const options = { cert, key, ca: ca.cert, requestCert: true, rejectUnauthorized: true }
   const target = await httpTarget(t, undefined, { createServer: handler => createHttps(options, handler) })
-  const tls = { caFile: ca.certFile, certificateFile: client.certFile, keyFile: client.keyFile }
+  const certificateFile = join(tempFolder(t), "it's: a\\ file.pem")
+  copyFileSync(client.certFile, certificateFile)
+  const tls = { caFile: ca.certFile, certificateFile, keyFile: client.keyFile }
   const hooks = [hook('*', 'post', `https://localhost:${target.port}/`, { advanced: { proxy: 'none', tls } })]
   const { request, command } = await delivered(t, hooks, target, {})
   assert.match(command, /--noproxy '\*' \\\n +--cacert '/)
