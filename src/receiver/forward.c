@@ -78,20 +78,31 @@ static bool append(struct curl_slist **list, const char *line)
   return longer != NULL;
 }
 
-/* "Name: value" lines; an empty Expect keeps curl from asking first and waiting. NULL without memory. */
+/* `name` with its colon; a header without a value has a semicolon there. */
+static bool has_name(const char *line, const char *name)
+{
+  size_t length = strlen(name) - 1;
+  return strncasecmp(line, name, length) == 0 && (line[length] == ':' || line[length] == ';');
+}
+
+/* "Name: value" lines. "Name:" keeps curl from adding a header of its own: that of Expect asks first and waits. NULL without memory. */
 static struct curl_slist *header_list(const char *lines)
 {
+  static const char *const of_curl[] = {"Expect:", "User-Agent:", "Accept:", "Content-Type:"};
+  enum { OF_CURL = sizeof of_curl / sizeof *of_curl };
   struct curl_slist *list = NULL;
-  bool ok = append(&list, "Expect:"), agent = false;
+  bool ok = true, given[OF_CURL] = {false};
   while (ok && lines && *lines) {
     size_t length = strcspn(lines, "\n");
     char *line = strndup(lines, length);
-    agent = agent || strncasecmp(lines, "user-agent:", 11) == 0;
     ok = append(&list, line);
+    for (size_t i = 0; i < OF_CURL && ok; i++)
+      given[i] = given[i] || has_name(line, of_curl[i]);
     free(line);
     lines += length + (lines[length] ? 1 : 0);
   }
-  ok = ok && (agent || append(&list, "User-Agent:"));
+  for (size_t i = 0; i < OF_CURL && ok; i++)
+    ok = given[i] || append(&list, of_curl[i]);
   if (ok)
     return list;
   curl_slist_free_all(list);

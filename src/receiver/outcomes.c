@@ -218,7 +218,7 @@ void receiver_spool_added(void *arg, void *tag, int rc, const xh_job *jobs)
     receiver->held_bytes -= xh_job_bytes(job);
   if (rc) {
     char why[160];
-    snprintf(why, sizeof why, "the request can't be stored: %s; try again later", xh_err_text(rc));
+    snprintf(why, sizeof why, "the request can't be stored: %s; try again later", rc == XH_ENOENT ? "the spool is gone" : xh_err_text(rc));
     receiver_remember(receiver, p, XH_SEEN_NEVER);
     xh_request_refuse(p->request, 503, FULL_RETRY_S, xh_str_z(why));
     pending_free(p);
@@ -239,7 +239,11 @@ void receiver_spool_added(void *arg, void *tag, int rc, const xh_job *jobs)
 void receiver_spool_trouble(void *arg, int rc)
 {
   xh_receiver *receiver = arg;
-  if (rc)
+  if (rc == XH_ENOENT)
+    xh_log(XH_LOG_ERROR,
+           "the spool %s is gone: its spool.db was deleted, moved or replaced; what comes is answered 503 until it is back or the receiver is restarted",
+           receiver->options.spool);
+  else if (rc)
     xh_log(XH_LOG_ERROR, "the spool %s can't be used: %s; what can't be stored is answered 503", receiver->options.spool, xh_err_text(rc));
   else
     xh_log(XH_LOG_INFO, "the spool %s can be used again", receiver->options.spool);

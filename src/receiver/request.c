@@ -266,9 +266,38 @@ xh_str xh_request_client(const xh_request *request)
 }
 
 typedef struct header_writer {
+  struct MHD_Connection *connection;
   xh_buf *out;
   bool authorization;
 } header_writer;
+
+typedef struct header_search {
+  const char *name;
+  bool found;
+} header_search;
+
+static enum MHD_Result look_in_connection(void *arg, enum MHD_ValueKind kind, const char *key, const char *value)
+{
+  (void)kind;
+  header_search *search = arg;
+  static const char between[] = ", \t";
+  if (!value || strcasecmp(key, "connection") != 0)
+    return MHD_YES;
+  for (size_t length; *(value += strspn(value, between)); value += length) {
+    length = strcspn(value, between);
+    if (strlen(search->name) == length && strncasecmp(value, search->name, length) == 0)
+      search->found = true;
+  }
+  return MHD_YES;
+}
+
+/* Does `Connection` name it as for this connection only (RFC 9110, 7.6.1)? */
+static bool is_of_connection(struct MHD_Connection *connection, const char *name)
+{
+  header_search search = {.name = name};
+  MHD_get_connection_values(connection, MHD_HEADER_KIND, look_in_connection, &search);
+  return search.found;
+}
 
 static enum MHD_Result write_header(void *arg, enum MHD_ValueKind kind, const char *key, const char *value)
 {
@@ -279,7 +308,7 @@ static enum MHD_Result write_header(void *arg, enum MHD_ValueKind kind, const ch
   for (size_t i = 0; i < sizeof hop_by_hop / sizeof *hop_by_hop; i++)
     if (strcasecmp(key, hop_by_hop[i]) == 0)
       return MHD_YES;
-  if (!writer->authorization && strcasecmp(key, "authorization") == 0)
+  if ((!writer->authorization && strcasecmp(key, "authorization") == 0) || is_of_connection(writer->connection, key))
     return MHD_YES;
   if (value && *value) /* curl takes "Name;" for an empty header, and "Name:" for none */
     xh_buf_printf(writer->out, "%s: %s\n", key, value);
@@ -290,7 +319,7 @@ static enum MHD_Result write_header(void *arg, enum MHD_ValueKind kind, const ch
 
 void xh_request_headers(const xh_request *request, bool authorization, xh_buf *out)
 {
-  header_writer writer = {.out = out, .authorization = authorization};
+  header_writer writer = {.connection = request->connection, .out = out, .authorization = authorization};
   MHD_get_connection_values(request->connection, MHD_HEADER_KIND, write_header, &writer);
 }
 

@@ -88,8 +88,6 @@ static void close_handles(xh_spool *spool)
   uv_close((uv_handle_t *)&spool->watch, on_closed);
 }
 
-static void watch(xh_spool *spool);
-
 static void on_touched(uv_fs_event_t *handle, const char *name, int events, int status)
 {
   (void)name;
@@ -98,10 +96,9 @@ static void on_touched(uv_fs_event_t *handle, const char *name, int events, int 
   char path[PATH_MAX];
   size_t size = sizeof path;
   bool gone = status != 0 || uv_fs_event_getpath(handle, path, &size) != 0 || access(path, F_OK) != 0;
-  if (gone)
-    watch(spool);
   uv_mutex_lock(&spool->lock);
   spool->look = true;
+  spool->watching = spool->watching && !gone; /* not made again: somebody may be deleting the folder */
   uv_cond_signal(&spool->work);
   uv_mutex_unlock(&spool->lock);
 }
@@ -114,11 +111,8 @@ static void watch(xh_spool *spool)
   int fd = ok ? open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600) : -1;
   if (fd >= 0)
     close(fd);
-  uv_fs_event_stop(&spool->watch);
   ok = fd >= 0 && uv_fs_event_start(&spool->watch, on_touched, path, 0) == 0;
-  uv_mutex_lock(&spool->lock);
   spool->watching = ok;
-  uv_mutex_unlock(&spool->lock);
 }
 
 /* One receiver at a time: two would run the same jobs. The kernel gives the lock up with the process, however that ends. */

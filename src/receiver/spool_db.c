@@ -219,6 +219,12 @@ bool xh_spool_db_in_transaction(const xh_spool_db *db)
   return !sqlite3_get_autocommit(db->db);
 }
 
+bool xh_spool_db_is_gone(xh_spool_db *db)
+{
+  int moved = 0;
+  return sqlite3_file_control(db->db, "main", SQLITE_FCNTL_HAS_MOVED, &moved) == SQLITE_OK && moved;
+}
+
 void spool_bind_text(sqlite3_stmt *statement, int at, const char *text)
 {
   if (text)

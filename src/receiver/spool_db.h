@@ -28,6 +28,9 @@ int xh_spool_db_commit(xh_spool_db *db); /* synced when it returns 0; rolled bac
 void xh_spool_db_rollback(xh_spool_db *db);
 bool xh_spool_db_in_transaction(const xh_spool_db *db);
 
+/* Is the file not in its place any more: deleted, moved or replaced? What is written to it then is lost. One stat(). */
+bool xh_spool_db_is_gone(xh_spool_db *db);
+
 /* Stores the job and sets its spool_id. */
 int xh_spool_db_add(xh_spool_db *db, xh_job *job, int64_t now_ms);
 int xh_spool_db_add_seen(xh_spool_db *db, const char *delivery, int64_t now_ms);

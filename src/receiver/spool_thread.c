@@ -1,6 +1,7 @@
 #include "receiver/spool_internal.h"
 
 #include "base/clock.h"
+#include "base/err.h"
 #include "receiver/seen.h"
 
 #include <stdlib.h>
@@ -85,13 +86,13 @@ void spool_mark_more(xh_spool *spool)
 }
 
 /*
- * When the disk refuses, those who wait for an answer get it now, and the ends of jobs are kept until they can be written: a job that has run is not
+ * When the disk refuses, or the file is gone, those who wait for an answer get it now, and the ends of jobs are kept until they can be written: a job that has run is not
  * run again as long as we live.
  */
 static void write_batch(xh_spool *spool, op_list *batch)
 {
   op_list adds = {NULL, NULL}, ends = {NULL, NULL};
-  int rc = write_list(spool, batch);
+  int rc = xh_spool_db_is_gone(spool->db) ? XH_ENOENT : write_list(spool, batch);
   for (op *o; (o = spool_pop(batch)) != NULL;)
     spool_push(o->kind == OP_ADD ? &adds : &ends, o);
   if (adds.first && rc == 0)

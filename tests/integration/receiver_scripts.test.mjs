@@ -280,6 +280,14 @@ test('the request that was verified goes on unchanged to every --forward', async
   assert.equal(one.requests.length, 2, 'what was refused is not passed on')
 })
 
+test('--forward adds no header, and leaves those out that Connection names', async t => {
+  const target = await httpTarget(t)
+  const r = await listen(t, ['--no-scripts', '--forward', target.url])
+  await r.post(event('vm.start'), { connection: 'close, X-Hop ,x-other', 'x-hop': '1', 'x-other': '2', 'x-hopper': '3' })
+  const { headers } = await target.next()
+  assert.deepEqual(Object.keys(headers).sort(), ['content-length', 'content-type', 'host', 'x-hopper'])
+})
+
 test('our own bearer token is not passed on; a failing target is logged, and with --wait answered', async t => {
   let status = 200
   const target = await httpTarget(t, (request, res) => res.writeHead(status).end('sorry\n'))

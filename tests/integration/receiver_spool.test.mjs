@@ -1,6 +1,6 @@
 // xo-hooks listen --spool and xo-hooks spool: stored before the answer, done afterwards, over kill -9 and restarts.
 import assert from 'node:assert/strict'
-import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { Agent } from 'node:http'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -407,6 +407,27 @@ test('a full disk: 503 with a time to come back, and it goes on when there is ro
   await spoolEmpty(s.folder)
   const ran = new Set(s.notes().map(note => note.split(' ')[0]))
   assert.deepEqual(answers.map((_, i) => `msg_${i}`).filter(id => !ran.has(id)), [], 'all that was answered 202 has run')
+})
+
+test('a spool that is deleted under a running receiver: 503, and it is said', async t => {
+  const s = spooling(t, GATE)
+  const r = await s.start()
+  assert.equal((await numbered(r, 0)).status, 202)
+  await until('it runs', () => s.notes().length === 1)
+  renameSync(s.folder, `${s.folder}.away`)
+  const refused = await numbered(r, 1)
+  assert.equal(refused.status, 503)
+  assert.match(refused.json.error, /can't be stored: the spool is gone; try again later/)
+  await r.process.waitFor(/error .*the spool .* is gone: its spool\.db was deleted, moved or replaced/)
+  s.touch('go')
+  await spoolEmpty(`${s.folder}.away`)
+  renameSync(`${s.folder}.away`, s.folder)
+  assert.equal((await numbered(r, 1)).status, 202)
+  await r.process.waitFor(/the spool .* can be used again/)
+  await until('it has run', () => s.notes().length === 2)
+  rmSync(s.folder, { recursive: true })
+  assert.equal((await numbered(r, 2)).status, 503)
+  assert.deepEqual(await r.stop(), { code: 0, signal: null })
 })
 
 test('what is shown of a spool steers no terminal and tells no secret', async t => {
