@@ -10,12 +10,13 @@ verified() is what the Standard Webhooks specification asks of a receiver: "v1,"
 between them; a timestamp may be five minutes off.
 """
 import base64
-import collections
 import hashlib
 import hmac
 import http.server
 import json
 import os
+import re
+import threading
 import time
 
 BODY_CAP_BYTES = 16 * 1024 * 1024
@@ -32,12 +33,24 @@ def read_keys(path):
 
 
 KEYS = read_keys(os.environ["SECRET_FILE"])
-known = collections.OrderedDict()  # the ids of the last deliveries: one that comes again is answered, and not worked on again
+NUMBER = re.compile("[0-9]{1,12}")
+known = {}  # the ids of the last deliveries, and whether each is done: one that comes again is answered, and not worked on again
+lock = threading.Lock()
+
+
+def claim(delivery):
+    """None for a new delivery, which is the caller's now; else whether it is done."""
+    with lock:
+        done = known.get(delivery)
+        known.setdefault(delivery, False)
+        if len(known) > KNOWN_IDS:
+            del known[next(iter(known))]
+        return done
 
 
 def verified(headers, body):
     delivery, timestamp = headers.get("webhook-id"), headers.get("webhook-timestamp", "")
-    if not delivery or not timestamp.isascii() or not timestamp.isdigit() or abs(time.time() - int(timestamp)) > TOLERANCE_S:
+    if not delivery or not NUMBER.fullmatch(timestamp) or abs(time.time() - int(timestamp)) > TOLERANCE_S:
         return False
     content = f"{delivery}.{timestamp}.".encode() + body
     digests = [base64.b64encode(hmac.new(key, content, hashlib.sha256).digest()) for key in KEYS]
@@ -57,7 +70,7 @@ class Receiver(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self):
         length = self.headers.get("content-length", "")
-        if not length.isdigit():
+        if not NUMBER.fullmatch(length):
             return self.answer(411)
         if int(length) > BODY_CAP_BYTES:
             return self.answer(413)
@@ -65,15 +78,17 @@ class Receiver(http.server.BaseHTTPRequestHandler):
         if not verified(self.headers, body):
             return self.answer(401)
         delivery = self.headers["webhook-id"]
-        if delivery not in known:
+        done = claim(delivery)
+        if done is None:
             try:
                 handle(json.loads(body))
             except Exception as error:
+                known.pop(delivery, None)
                 self.log_error("%s: %r", delivery, error)
                 return self.answer(500)  # xo-hooks tries again
             known[delivery] = True
-            if len(known) > KNOWN_IDS:
-                known.popitem(last=False)
+        elif not done:
+            return self.answer(503)  # it is being worked on; xo-hooks comes again
         return self.answer(200)
 
     def answer(self, status):

@@ -11,6 +11,7 @@ set -euo pipefail
 
 BODY_CAP_BYTES=$((16 * 1024 * 1024))
 TOLERANCE_S=300
+HEAD_LIMIT_S=10 # for all lines before the body: only so many connections are served at once
 
 # Yours: what is to be done about an event, which is in the file $1.
 handle() {
@@ -63,13 +64,17 @@ verified() {
   return 1
 }
 
+# The next line of the request's head, in `line`. SECONDS counts from the start of this script, which is that of the request.
+head_line() {
+  ((SECONDS < HEAD_LIMIT_S)) && IFS= read -r -t $((HEAD_LIMIT_S - SECONDS)) line && line=${line%$'\r'}
+}
+
 request() {
   local line name value method='' length='' expect='' body
   id='' timestamp='' signature=''
-  read -r -t 10 method _ || exit 0
-  while IFS= read -r -t 10 line; do
-    line=${line%$'\r'}
-    [[ -n $line ]] || break
+  head_line || exit 0
+  method=${line%% *}
+  while head_line || exit 0; [[ -n $line ]]; do
     name=${line%%:*} value=${line#*:}
     value=${value#"${value%%[! ]*}"}
     case ${name,,} in

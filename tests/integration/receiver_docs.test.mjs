@@ -1,11 +1,12 @@
 // docs/receiving.md and docs/receivers: every receiver that the documentation shows takes real deliveries of xo-hooks and refuses what is
 // not one; the systemd unit's command runs as it stands there.
 import assert from 'node:assert/strict'
-import { copyFileSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { connect } from 'node:net'
 import { dirname, join } from 'node:path'
 import { test } from 'node:test'
 
-import { httpTarget, program, root, run, start, tempFolder } from '../lib/program.mjs'
+import { cleanUp, httpTarget, program, root, run, start, tempFolder, until } from '../lib/program.mjs'
 import { post, send, signed } from '../lib/receiver.mjs'
 import { event } from '../lib/serve.mjs'
 
@@ -20,9 +21,9 @@ const receivers = {
 }
 
 // A receiver as an administrator has it: the file in a folder of its own, with the library and the secret beside it.
-async function startReceiver(t, name) {
+async function startReceiver(t, name, change = text => text) {
   const folder = tempFolder(t)
-  copyFileSync(join(root, 'docs/receivers', name), join(folder, name))
+  writeFileSync(join(folder, name), change(readFileSync(join(root, 'docs/receivers', name), 'utf8')))
   symlinkSync(join(root, 'tests/node_modules'), join(folder, 'node_modules'))
   writeFileSync(join(folder, 'secret'), `${SECRET}\n${EARLIER}\n`, { mode: 0o600 })
   const [command, ...args] = receivers[name]
@@ -72,7 +73,7 @@ for (const name of Object.keys(receivers)) {
       assert.equal(await status({ 'webhook-timestamp': String(at) }), 401, 'another timestamp')
       assert.equal(await status(signed(SECRET, bytes, { at })), 401, 'an old timestamp, well signed')
     }
-    for (const timestamp of ['soon', '-1', '']) assert.equal(await status({ 'webhook-timestamp': timestamp }), 401, `timestamp ${timestamp}`)
+    for (const timestamp of ['soon', '-1', '', '1'.repeat(5000)]) assert.equal(await status({ 'webhook-timestamp': timestamp }), 401, `timestamp ${timestamp}`)
     for (const signature of ['', 'v1,', 'v1', headers['webhook-signature'].slice(0, -2), headers['webhook-signature'].replace('v1,', 'v1a,'), headers['webhook-signature'].slice(3)])
       assert.equal(await status({ 'webhook-signature': signature }), 401, `signature ${signature}`)
     for (const missing of ['webhook-id', 'webhook-timestamp', 'webhook-signature']) {
@@ -88,6 +89,37 @@ for (const name of Object.keys(receivers)) {
     assert.ok(!r.process.said().includes(SECRET.slice(6)), 'the secret is told to nobody')
   })
 }
+
+test('docs/receivers/receiver.py: a delivery that is being worked on is not worked on beside that', async t => {
+  const folder = tempFolder(t)
+  const r = await startReceiver(t, 'receiver.py', text =>
+    text.replace(/(    """Yours.*\n)/, `$1    open("${folder}/begun", "a").write("x")\n    while not os.path.exists("${folder}/go"): time.sleep(0.01)\n`)
+  )
+  const body = JSON.stringify(event('vm.start'))
+  const headers = signed(SECRET, body)
+  const first = post(r.url, body, headers)
+  await until('it is worked on', () => existsSync(join(folder, 'begun')))
+  assert.equal((await post(r.url, body, headers)).status, 503)
+  writeFileSync(join(folder, 'go'), '')
+  assert.equal((await first).status, 200)
+  assert.equal((await post(r.url, body, headers)).status, 200)
+  assert.equal(readFileSync(join(folder, 'begun'), 'utf8'), 'x', 'once')
+})
+
+test('docs/receivers/receiver.sh: clients that send a line now and then do not hold it up', async t => {
+  const r = await startReceiver(t, 'receiver.sh', text => text.replace('HEAD_LIMIT_S=10', 'HEAD_LIMIT_S=2'))
+  const slow = Array.from({ length: 20 }, () => connect(new URL(r.url).port, '127.0.0.1'))
+  for (const socket of slow) {
+    socket.write('POST / HTTP/1.1\r\n')
+    const timer = setInterval(() => socket.write('X: y\r\n'), 100)
+    socket.on('error', () => {})
+    socket.on('close', () => clearInterval(timer))
+    socket.resume()
+  }
+  cleanUp(t, () => slow.forEach(socket => socket.destroy()))
+  assert.equal((await send(t, r.url, [event('vm.start')], { passphrase: SECRET })).delivered, 1)
+  await until('they are closed', () => slow.every(socket => socket.destroyed))
+})
 
 const guide = readFileSync(join(root, 'docs/receiving.md'), 'utf8')
 const blocks = [...guide.matchAll(/^```(\w*)\n(.*?)^```$/gms)].map(([, language, text]) => ({ language, text }))
