@@ -410,7 +410,8 @@ static int check_together(const bool *given)
 {
   static const struct {
     int option, needed;
-  } needs[] = {{OPT_RETRY, OPT_SPOOL}, {OPT_RETRY_WAIT, OPT_SPOOL}, {OPT_FORWARD_TIMEOUT, OPT_FORWARD}, {OPT_CA_FILE, OPT_FORWARD}};
+  } needs[] = {{OPT_RETRY, OPT_SPOOL}, {OPT_RETRY_WAIT, OPT_SPOOL}, {OPT_FORWARD_TIMEOUT, OPT_FORWARD}, {OPT_CA_FILE, OPT_FORWARD},
+               {OPT_WAIT_TIMEOUT, OPT_WAIT}};
   static const int of_scripts[] = {OPT_SCRIPTS, OPT_WORKDIR, OPT_PASS_ENV, OPT_RUNNING, OPT_SCRIPT_LIMIT, OPT_SERIAL};
   for (size_t i = 0; i < sizeof needs / sizeof *needs; i++)
     if (given[needs[i].option] && !given[needs[i].needed])
@@ -437,7 +438,7 @@ static int finish(listen_options *o)
   if (r->scripts && !*r->scripts) {
     r->scripts = NULL;
   } else if (!r->scripts) { /* it may be made later */
-    r->scripts_optional = true;
+    r->scripts_optional = access("hook-scripts", F_OK) != 0;
     r->scripts = absolute(o, "hook-scripts");
     if (!r->scripts)
       return xh_fail(&xh_cmd_listen, XH_EXIT_UNAVAILABLE, "out of memory");

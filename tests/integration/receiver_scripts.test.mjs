@@ -53,6 +53,10 @@ test('folders of scripts are looked for each time anew', async t => {
   writeScripts(join(r.cwd, 'hook-scripts'), { 'vm.start-post.sh': SAY })
   assert.equal((await r.post(event('vm.start'))).status, 200)
   await r.line('the new script', line => line.script === 'vm.start-post.sh' && line.ok)
+  const later = await listen(t, ['--wait'], { cwd: r.cwd })
+  await later.process.waitFor(/scripts in /)
+  rmSync(join(r.cwd, 'hook-scripts'), { recursive: true })
+  assert.equal((await later.post(event('vm.start'))).status, 500, 'it was there, and is missed')
   const [old, current] = [scriptFolder(t, { 'vm.start-post.one': SAY }), scriptFolder(t, { 'vm.start-post.two': SAY })]
   const link = join(tempFolder(t), 'link')
   symlinkSync(old, link)
