@@ -303,6 +303,20 @@ void xh_dispatcher_forget(xh_dispatcher *dispatcher, int64_t target_id, int64_t 
     t->pending_count -= count;
 }
 
+void xh_dispatcher_outbox_lost(xh_dispatcher *dispatcher)
+{
+  size_t at = 0;
+  void *value;
+  while (xh_map_next(&dispatcher->targets, &at, NULL, &value))
+    ((target *)value)->pending_count = 0;
+  at = 0;
+  while (xh_map_next(&dispatcher->active, &at, NULL, &value)) {
+    job *j = value;
+    j->durable = false;
+    j->target->pending_count++;
+  }
+}
+
 /* ---- reports ---- */
 
 int64_t xh_dispatcher_held_since(const xh_dispatcher *dispatcher, int64_t target_id)

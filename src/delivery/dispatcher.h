@@ -84,6 +84,9 @@ size_t xh_dispatcher_sending(const xh_dispatcher *dispatcher, int64_t *ids, size
 /* Pending deliveries that ended without an attempt of ours (pruned, settled by the engine). */
 void xh_dispatcher_forget(xh_dispatcher *dispatcher, int64_t target_id, int64_t count);
 
+/* The outbox lost what it had stored: what is in memory goes on from there, the rest is not pending any more. */
+void xh_dispatcher_outbox_lost(xh_dispatcher *dispatcher);
+
 typedef struct xh_target_report {
   int64_t target_id;
   const char *url_shown;

@@ -110,6 +110,13 @@ static void wake(void *arg)
   uv_async_send(&e->outbox_ready);
 }
 
+static void on_outbox_lost(void *arg)
+{
+  xh_engine *e = arg;
+  if (e->dispatcher)
+    xh_dispatcher_outbox_lost(e->dispatcher);
+}
+
 /* ---- what others ask ---- */
 
 const char *xh_engine_instance(const xh_engine *engine)
@@ -184,6 +191,8 @@ int xh_engine_open(const xh_engine_options *options, xh_engine **ret_engine, int
   xh_outbox_options outbox = {.folder = options->folder,
                               .wake = wake,
                               .wake_arg = e,
+                              .lost = on_outbox_lost,
+                              .lost_arg = e,
                               .delivered_keep_ms = options->delivered_keep_ms,
                               .delivered_keep_bytes = options->delivered_keep_bytes,
                               .dead_keep_ms = options->dead_keep_ms,

@@ -97,6 +97,13 @@ void op_queue_join(op_queue *queue, op_queue *more)
   *more = (op_queue){0};
 }
 
+void op_queue_free(op_queue *queue)
+{
+  operation *op;
+  while ((op = op_queue_take(queue)) != NULL)
+    op_free(op);
+}
+
 void op_reset(operation *op)
 {
   op->rc = 0;

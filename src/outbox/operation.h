@@ -97,6 +97,7 @@ struct operation {
   int rc;
   bool unfinished; /* did a step of its work; wants another turn */
   bool answered;   /* an accept whose callback ran (or will) before its commit, because the disk refuses */
+  bool lost;       /* done, but the database that had it is damaged */
   void *arg;       /* of the callback */
   union {
     op_identity identity;
@@ -121,6 +122,8 @@ void op_free(operation *op);     /* NULL allowed */
 void op_queue_put(op_queue *queue, operation *op);
 operation *op_queue_take(op_queue *queue); /* NULL when empty */
 void op_queue_join(op_queue *queue, op_queue *more); /* appends all of `more`, which is empty after */
+
+void op_queue_free(op_queue *queue);                  /* with all that is in it */
 
 /* Forgets what a step that was rolled back had found. The count of a prune that did steps before stays about right. */
 void op_reset(operation *op);

@@ -174,7 +174,9 @@ void xh_outbox_close(xh_outbox *outbox)
 {
   if (!outbox)
     return;
-  writer_stop(outbox->writer);
+  op_queue ops = {0};
+  identities_again(&outbox->ids, &ops);
+  writer_stop(outbox->writer, &ops);
   xh_outbox_dispatch(outbox);
   writer_free(outbox->writer);
   free_outbox(outbox);
@@ -218,7 +220,7 @@ static void finish(xh_outbox *o, operation *op)
     if (op->rc == 0)
       note_progress(o, &op->u.accept);
     if (!op->answered)
-      op->u.accept.done(op->arg, op->rc, true);
+      op->u.accept.done(op->arg, op->rc, !op->lost);
     break;
   case OP_REFILL: {
     xh_delivery *list = op->u.refill.list;
@@ -250,10 +252,10 @@ static void finish(xh_outbox *o, operation *op)
 static void store_identities_again(xh_outbox *o)
 {
   op_queue ops = {0};
-  operation *op;
   identities_again(&o->ids, &ops);
-  while ((op = op_queue_take(&ops)) != NULL)
-    writer_put(o->writer, op);
+  writer_restore(o->writer, &ops);
+  if (o->options.lost)
+    o->options.lost(o->options.lost_arg);
 }
 
 void xh_outbox_dispatch(xh_outbox *outbox)

@@ -88,6 +88,8 @@ typedef struct xh_outbox_options {
   const char *folder; /* made with mode 0700 when missing */
   void (*wake)(void *arg); /* called on the writer thread */
   void *wake_arg;
+  void (*lost)(void *arg); /* from xh_outbox_dispatch: a new database was begun, what was stored is gone; may be NULL */
+  void *lost_arg;
   int64_t delivered_keep_ms;    /* default 7 days */
   int64_t delivered_keep_bytes; /* default 1 GiB, of the whole database */
   int64_t dead_keep_ms;         /* default 30 days */

@@ -4,6 +4,7 @@
 #include "base/err.h"
 #include "outbox/schema.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -154,13 +155,21 @@ int store_open(store *s, const char *folder, const store *keep)
   return 0;
 }
 
+void store_disconnect(store *s)
+{
+  for (size_t i = 0; i < STORE_STATEMENTS_MAX; i++) {
+    sqlite3_finalize(s->statements[i]);
+    s->statements[i] = NULL;
+  }
+  sqlite3_close(s->db);
+  s->db = NULL;
+}
+
 void store_close(store *s, bool clean)
 {
   if (s->db && clean)
     (void)write_meta(s, s->next_id);
-  for (size_t i = 0; i < STORE_STATEMENTS_MAX; i++)
-    sqlite3_finalize(s->statements[i]);
-  sqlite3_close(s->db);
+  store_disconnect(s);
   free(s->folder);
   free(s->targets);
   free(s->sources);
@@ -179,7 +188,7 @@ int store_set_aside(const char *folder, char *ret_name, size_t size)
   for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
     snprintf(from, sizeof from, "%s/" XH_DATABASE_NAME "%s", folder, endings[i]);
     snprintf(to, sizeof to, "%s/" XH_DATABASE_NAME ".damaged-%s%s", folder, when, endings[i]);
-    if (rename(from, to) != 0 && i == 0)
+    if (rename(from, to) != 0 && i == 0 && errno != ENOENT)
       rc = XH_EIO;
   }
   snprintf(ret_name, size, "%s/" XH_DATABASE_NAME ".damaged-%s", folder, when);

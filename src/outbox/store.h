@@ -53,6 +53,9 @@ int store_open(store *s, const char *folder, const store *keep);
 /* With `clean`, notes that no ids were given out beyond next_id. Frees everything, `folder` too. */
 void store_close(store *s, bool clean);
 
+/* Closes the connection; identity, numbers and totals stay. */
+void store_disconnect(store *s);
+
 int store_begin(store *s);
 int store_end(store *s); /* writes what was gathered, commits */
 void store_rollback(store *s);

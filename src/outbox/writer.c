@@ -32,6 +32,8 @@ struct writer {
   op_queue done;
   operation *early_first, *early_last;
   bool lost;
+  op_queue identities; /* to be stored before all else in a new database */
+  bool identities_given;
   bool stopping;
   bool ended;
   writer_state state;
@@ -45,9 +47,23 @@ struct writer {
   int64_t degraded_since_ms;
   int trouble;
   int64_t try_at_ms; /* monotonic; while degraded */
+  bool restoring;    /* the database is a new one: nothing is written before the identities are */
+  int replaced_count; /* since the last commit */
 };
 
 /* ---- handing back ---- */
+
+/* What stood in a lost database and is on its way back: an accept was written there only, a refill read there what is no more. */
+static void void_done(op_queue *done)
+{
+  for (operation *op = done->first; op; op = op->next)
+    if (op->kind == OP_ACCEPT) {
+      op->lost = true;
+    } else if (op->kind == OP_REFILL) {
+      op_reset(op);
+      op->rc = XH_ECORRUPT;
+    }
+}
 
 static void publish(writer *w, op_queue *done, operation *early, bool lost)
 {
@@ -66,7 +82,11 @@ static void publish(writer *w, op_queue *done, operation *early, bool lost)
     w->early_last = early;
     early = next;
   }
-  w->lost = w->lost || lost;
+  if (lost) {
+    void_done(&w->done);
+    w->lost = true;
+    w->identities_given = w->stopping;
+  }
   w->state.totals = w->store.totals;
   w->state.commit_count = w->commit_count;
   w->state.refused_count = w->refused_count;
@@ -109,13 +129,52 @@ static void end_trouble(writer *w)
   w->trouble = 0;
 }
 
-/* After an error of the disk the connection may be stale (unmounted, replaced): a new one. */
+/* Begins a new database, with the identity and the numbers of the one that is lost. */
+static int begin_database(writer *w)
+{
+  store fresh = {0};
+  int rc = store_open(&fresh, w->folder, &w->store);
+  if (rc)
+    return rc;
+  store_close(&w->store, false);
+  w->store = fresh;
+  w->restoring = true;
+  publish(w, &(op_queue){0}, NULL, true);
+  return 0;
+}
+
+/* The database is damaged (or another's): out of the way with it. When no new one can be begun yet, reopen() does it later. */
+static int replace_database(writer *w)
+{
+  char name[4200];
+  if (w->replaced_count++ > 1)
+    return XH_EIO;
+  store_disconnect(&w->store);
+  int rc = store_set_aside(w->folder, name, sizeof name);
+  if (rc)
+    return rc;
+  xh_log(XH_LOG_ERROR, "the outbox is damaged and was set aside as %s; a new one begins. What waited in it is not delivered any more",
+         name);
+  return begin_database(w);
+}
+
+/*
+ * After an error of the disk the connection may be stale (unmounted, replaced): a new one. It may find another database than the one that was
+ * there: one that was made just now and is empty becomes ours, any other is in the way.
+ */
 static int reopen(writer *w)
 {
   store fresh = {0};
   int rc = store_open(&fresh, w->folder, NULL);
+  if (rc == XH_ECORRUPT)
+    return replace_database(w);
   if (rc)
     return rc;
+  if (strcmp(fresh.instance, w->store.instance) != 0) {
+    bool unused = fresh.next_id == 1 && fresh.totals.accepted == 0;
+    store_close(&fresh, false);
+    return unused ? begin_database(w) : replace_database(w);
+  }
   if (w->store.next_id > fresh.next_id)
     fresh.next_id = w->store.next_id;
   if (w->store.next_body_id > fresh.next_body_id)
@@ -123,25 +182,6 @@ static int reopen(writer *w)
   store_close(&w->store, false);
   w->store = fresh;
   return 0;
-}
-
-/* The database is damaged: out of the way with it, and a new one that goes on with the same identity and numbers. */
-static int replace_database(writer *w)
-{
-  char name[4200];
-  store old = {.next_id = w->store.next_id, .next_body_id = w->store.next_body_id, .totals = w->store.totals};
-  memcpy(old.instance, w->store.instance, sizeof old.instance);
-  store_close(&w->store, false);
-  int rc = store_set_aside(w->folder, name, sizeof name);
-  xh_log(XH_LOG_ERROR, "the outbox is damaged and was set aside as %s; a new one begins. What waited in it is not delivered any more",
-         name);
-  store fresh = {0};
-  if (rc == 0)
-    rc = store_open(&fresh, w->folder, &old);
-  w->store = rc ? old : fresh;
-  if (rc == 0)
-    publish(w, &(op_queue){0}, NULL, true);
-  return rc;
 }
 
 /* ---- batches ---- */
@@ -183,21 +223,15 @@ static int run_once(writer *w, op_queue *batch, operation **ret_spoiler)
   return rc;
 }
 
-/* Until the batch is committed, or the disk refuses. */
+/* Until the batch is committed, the disk refuses, or the database is found to be damaged. */
 static int run_batch(writer *w, op_queue *batch)
 {
-  for (int replaced = 0;;) {
+  for (;;) {
     operation *spoiler;
     int rc = run_once(w, batch, &spoiler);
-    if (rc == 0 || is_environment(rc))
+    if (rc == 0 || rc == XH_ECORRUPT || is_environment(rc))
       return rc;
-    if (rc == XH_ECORRUPT) {
-      if (replaced++ > 1)
-        return XH_EIO;
-      rc = replace_database(w);
-      if (rc)
-        return is_environment(rc) ? rc : XH_EIO;
-    } else if (spoiler) {
+    if (spoiler) {
       spoiler->rc = rc;
       xh_log(XH_LOG_ERROR, "outbox: an operation failed: %s", xh_err_text(rc));
     } else {
@@ -220,6 +254,7 @@ static void finish_batch(writer *w, op_queue *batch)
     op_queue_put(&done, op);
   }
   w->commit_count++;
+  w->replaced_count = 0;
   end_trouble(w);
   publish(w, &done, NULL, false);
 }
@@ -255,20 +290,35 @@ static void answer_while_degraded(writer *w)
   publish(w, &done, early, false);
 }
 
+/* The database is there to be written, or a code of is_environment. */
+static int have_database(writer *w)
+{
+  int rc = !w->store.db || (w->degraded_since_ms && w->trouble != XH_EFULL) ? reopen(w) : 0;
+  return rc == 0 || is_environment(rc) ? rc : XH_EIO;
+}
+
 static void work_once(writer *w)
 {
   op_queue batch = {0};
-  take_batch(w, &batch);
-  if (w->degraded_since_ms && w->trouble != XH_EFULL)
-    (void)reopen(w);
-  int rc = run_batch(w, &batch);
+  int rc = have_database(w);
+  if (rc == 0 && w->restoring)
+    return; /* the identities come first */
+  if (rc == 0) {
+    take_batch(w, &batch);
+    rc = run_batch(w, &batch);
+  }
   if (rc == 0) {
     finish_batch(w, &batch);
     return;
   }
   op_queue_join(&batch, &w->work); /* back to the front, in order */
   w->work = batch;
-  begin_trouble(w, rc);
+  if (rc == XH_ECORRUPT) {
+    rc = replace_database(w);
+    if (rc == 0)
+      return;
+  }
+  begin_trouble(w, is_environment(rc) ? rc : XH_EIO);
   answer_while_degraded(w);
 }
 
@@ -281,9 +331,24 @@ static bool wait_until(writer *w, int64_t mono_ms)
   return pthread_cond_timedwait(&w->changed, &w->mutex, &until) == 0;
 }
 
+/* The main thread hears of the loss and gives the identities. */
+static void wait_for_identities(writer *w)
+{
+  while (!w->identities_given)
+    pthread_cond_wait(&w->changed, &w->mutex);
+  for (operation *op = w->identities.first; op; op = op->next)
+    w->work_bytes += op->bytes;
+  op_queue_join(&w->identities, &w->work);
+  w->work = w->identities;
+  w->identities = (op_queue){0};
+  w->restoring = false;
+}
+
 static void wait_for_work(writer *w)
 {
   pthread_mutex_lock(&w->mutex);
+  if (w->restoring)
+    wait_for_identities(w);
   while (!w->in.first && !w->stopping && (w->degraded_since_ms || !w->work.first)) {
     if (!w->degraded_since_ms)
       pthread_cond_wait(&w->changed, &w->mutex);
@@ -336,6 +401,8 @@ static void *run(void *arg)
     }
     if (w->work.first || w->degraded_since_ms)
       work_once(w);
+    if (w->restoring)
+      continue;
     if (!stopping || (w->work.first && !w->degraded_since_ms))
       continue;
     if (w->work.first)
@@ -400,6 +467,17 @@ void writer_put(writer *w, operation *op)
   pthread_mutex_unlock(&w->mutex);
 }
 
+void writer_restore(writer *w, op_queue *identities)
+{
+  pthread_mutex_lock(&w->mutex);
+  for (operation *op = identities->first; op; op = op->next)
+    w->state.memory_bytes += (int64_t)op->bytes; /* no number: no event is answered before or after it */
+  op_queue_join(&w->identities, identities);
+  w->identities_given = true;
+  pthread_cond_signal(&w->changed);
+  pthread_mutex_unlock(&w->mutex);
+}
+
 void writer_take(writer *w, writer_output *ret_output)
 {
   pthread_mutex_lock(&w->mutex);
@@ -417,14 +495,16 @@ void writer_get_state(writer *w, writer_state *ret_state)
   pthread_mutex_unlock(&w->mutex);
 }
 
-void writer_stop(writer *w)
+void writer_stop(writer *w, op_queue *identities)
 {
+  writer_restore(w, identities);
   pthread_mutex_lock(&w->mutex);
   w->stopping = true;
   pthread_cond_signal(&w->changed);
   pthread_mutex_unlock(&w->mutex);
   pthread_join(w->thread, NULL);
   pthread_mutex_lock(&w->mutex);
+  op_queue_free(&w->identities);
   w->ended = true;
   pthread_mutex_unlock(&w->mutex);
 }

@@ -33,16 +33,19 @@ void writer_put(writer *w, operation *op);
 typedef struct writer_output {
   op_queue done;
   operation *early; /* through next_early: accepts to be answered now as not durable; they come back in `done` later */
-  bool lost;        /* the database was set aside: identities have to be stored again */
+  bool lost;        /* a new database was begun: the writer waits for writer_restore */
 } writer_output;
 
 /* Main thread. What has come back since the last time. */
 void writer_take(writer *w, writer_output *ret_output);
 
+/* Main thread. Takes the operations that store all identities again; answers `lost`. */
+void writer_restore(writer *w, op_queue *identities);
+
 void writer_get_state(writer *w, writer_state *ret_state); /* any thread */
 
-/* Writes what is queued, closes the store, ends the thread. */
-void writer_stop(writer *w);
+/* Writes what is queued, closes the store, ends the thread. `identities` (taken) are for a database that is lost before the end. */
+void writer_stop(writer *w, op_queue *identities);
 void writer_free(writer *w); /* after writer_stop, and after everything was taken */
 
 #endif

@@ -1,7 +1,8 @@
 // A disk that fails at every step in turn: what was acknowledged as durable is on it, what was not is told, and nothing else happens.
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { randomBytes } from 'node:crypto'
+import { closeSync, fstatSync, openSync, readFileSync, writeFileSync, writeSync } from 'node:fs'
 import { constants } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -100,6 +101,74 @@ test('what can not be stored comes after what is: a post event does not overtake
 const CHECK = `
 import sqlite3, sys
 print(sqlite3.connect(sys.argv[1]).execute('PRAGMA integrity_check').fetchone()[0])`
+
+test('a damaged outbox, and a full disk when the new one is made: what was acknowledged after that is delivered', async t => {
+  const { plan, env } = disk(t)
+  const target = await httpTarget(t)
+  const { port } = target
+  await target.close()
+  const retry = { advanced: { retry: { schedule: [0, 1, 1, 1, 1, 1, 1, 1, 1, 1] } } }
+  const s = await new Serve(t, [hook('*', 'post', `http://127.0.0.1:${port}/`, retry)], { preset: 'release', env }).start()
+  const { instance } = (await s.source({ source: 'q' })).hello
+  const source = await s.source()
+  let id = 0
+  const send = async () => {
+    source.send({ id: ++id, event: event('vm.start', 'post', { callId: `c${id}` }) })
+    return source.answer(id)
+  }
+  for (let i = 0; i < 10; i++) assert.equal((await send()).accepted, true)
+  const lost = id
+  await until('the target is seen to be down', async () => (await source.call('stats')).targets[0].failingSince)
+  damage(s.data)
+  plan(WRITES, ENOSPC, 0, ALWAYS)
+  while (!s.process.stderr.some(line => /set aside as/.test(line))) assert.equal((await send()).accepted, true)
+  for (let i = 0; i < 5; i++) assert.equal((await send()).durable, false)
+  plan()
+  await until('it is written again', async () => (await source.call('stats')).store.durable)
+  assert.equal((await send()).durable, undefined)
+  assert.equal((await s.source({ source: 'r' })).hello.instance, instance)
+  const { deliveries } = await source.call('stats')
+  assert.ok(deliveries.pending >= id - lost && deliveries.pending <= id, JSON.stringify(deliveries))
+  await s.stop('SIGKILL')
+  const up = await httpTarget(t, undefined, { port })
+  s.write([]) // its hook is known from the outbox alone
+  await s.start()
+  const calls = new Set()
+  await until('all of them', () => {
+    for (const { json } of up.requests) calls.add(json.callId)
+    for (let i = lost + 1; i <= id; i++) if (!calls.has(`c${i}`)) return false
+    return true
+  })
+  assert.ok(up.requests.every(({ headers }) => headers['webhook-id'].startsWith(`msg_${instance}`)))
+})
+
+test('after damage, what was lost is not counted as pending', async t => {
+  let status = 500
+  const target = await httpTarget(t, (request, res) => res.writeHead(status).end())
+  const s = await new Serve(t, [hook('*', 'post', target.url, { advanced: { retry: { schedule: [0, 1, 1, 1, 1, 1] } } })], { preset: 'release' }).start()
+  const source = await s.source()
+  for (let id = 1; id <= 20; id++) source.send({ id, event: event('vm.start', 'post', { callId: `c${id}` }) })
+  await target.count(20)
+  damage(s.data)
+  status = 200
+  source.send({ id: 21, event: event('vm.start', 'post', { callId: 'c21' }) })
+  await source.answer(21)
+  await s.process.waitFor(/set aside as/)
+  await until('nothing is pending', async () => {
+    const { deliveries, targets } = await source.call('stats')
+    return deliveries.pending === 0 && targets[0].pending === 0
+  })
+})
+
+// Overwrites all but the first page of a database that is in use, journal and all.
+function damage(folder) {
+  const database = join(folder, 'outbox.db')
+  execFileSync('python3', ['-c', 'import sqlite3, sys; sqlite3.connect(sys.argv[1]).execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()', database])
+  const file = openSync(database, 'r+')
+  const size = fstatSync(file).size - 4096
+  writeSync(file, randomBytes(size), 0, size, 4096)
+  closeSync(file)
+}
 
 test('a disk that fails while the outbox is opened: it starts, or says why not', async t => {
   const { plan, env } = disk(t)
