@@ -13,6 +13,7 @@ typedef struct socket_send {
   send_run *run;
   xh_client *client;
   int64_t last_id, acked_id; /* sent, and told to be safe (or refused) */
+  int64_t refused;           /* by the program */
   int64_t settled;           /* answers to --wait */
   size_t unacked_bytes;
   int64_t heard_ms;
@@ -58,6 +59,7 @@ static int take_answer(socket_send *s)
     }
     snprintf(why, sizeof why, "event %lld was refused: %s", (long long)view_number(line, "id"), message);
     send_refuse(s->run, NULL, 0, why);
+    s->refused++;
     if (view_number(line, "id") > 0 && s->run->options->wait)
       s->settled++;
   } else if (view_member(line, "durable").ptr && !view_is(line, "durable") && s->run->counts.failed++ == 0) {
@@ -106,6 +108,12 @@ static int on_event(void *arg, const xh_event *event)
   return status;
 }
 
+/* What is acknowledged was taken, or refused before. */
+static void note_accepted(socket_send *s)
+{
+  s->run->counts.accepted = s->acked_id > s->refused ? s->acked_id - s->refused : 0;
+}
+
 static int say_hello(socket_send *s)
 {
   unsigned long long session = 0;
@@ -137,14 +145,14 @@ static int send_all(socket_send *s)
     status = send_input_read(input, 200);
     if (status == XH_EXIT_OK)
       status = listen_for(s, 0);
-    s->run->counts.accepted = s->acked_id;
+    note_accepted(s);
     send_progress(s->run, false);
   }
   s->heard_ms = xh_mono_ms();
   while (status == -1 && !is_all_answered(s) && !send_interrupted) {
     int heard = listen_for(s, 500);
     status = heard ? heard : -1;
-    s->run->counts.accepted = s->acked_id;
+    note_accepted(s);
     send_progress(s->run, false);
     if (status == -1 && xh_mono_ms() - s->heard_ms > SILENCE_MS)
       status = xh_fail(&xh_cmd_send, XH_EXIT_UNAVAILABLE, "the program has not answered for %d s", SILENCE_MS / 1000);
@@ -167,8 +175,7 @@ int send_to_socket(send_run *run)
   xh_buf_init(&s.out, (size_t)o->line_cap_bytes + 128);
   xh_buf_init(&s.answer, ANSWER_CAP_BYTES);
   int status = send_all(&s);
-  /* Refused ones are acknowledged too, in their turn. */
-  run->counts.accepted = s.acked_id;
+  note_accepted(&s);
   xh_buf_done(&s.out);
   xh_buf_done(&s.answer);
   xh_client_close(s.client);

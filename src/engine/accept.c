@@ -21,6 +21,8 @@ typedef struct pending {
   xh_peer *peer;
   int64_t id;
   bool numbered;
+  bool refused; /* before; only its turn is awaited */
+  unsigned generation;
   size_t bytes;
   int64_t moved_ms; /* the clock's jumps when it was accepted */
   xh_delivery *list; /* to submit after the commit */
@@ -205,6 +207,44 @@ static void set_paused(xh_engine *e, bool paused)
   xh_intake_pause(e->intake, paused);
 }
 
+/* Refused for now: the same event may be taken when it comes again. Other errors would only be repeated. */
+static bool may_come_again(int code)
+{
+  return code == XH_EFULL || code == XH_ENOMEM || code == XH_EIO || code == XH_EDENIED || code == XH_EBUSY || code == XH_ECORRUPT ||
+         code == XH_ECLOSED;
+}
+
+static void note_progress(source *s, int64_t id, int rc)
+{
+  if (rc && may_come_again(rc)) {
+    xh_ranges_add(&s->refused, id);
+    return;
+  }
+  xh_ranges_remove(&s->refused, id);
+  if (id > s->seq_committed)
+    s->seq_committed = id;
+}
+
+static void tell_peer(const pending *p, xh_peer *peer, int rc, bool durable)
+{
+  if (rc)
+    xh_peer_error(peer, p->id, rc, "refused: the disk takes nothing and memory is at its cap; the event is lost unless it is sent again");
+  if (p->id && (rc || p->refused))
+    xh_peer_covered(peer, p->id);
+  else if (p->id)
+    xh_peer_accepted(peer, p->id, durable);
+}
+
+/* The connection that sent it, and the one that its session has made meanwhile. */
+static void tell_source(const pending *p, int rc, bool durable)
+{
+  xh_peer *now = p->numbered && p->generation == p->source->generation ? p->source->session_peer : NULL;
+  if (p->peer)
+    tell_peer(p, p->peer, rc, durable);
+  if (now && now != p->peer)
+    tell_peer(p, now, rc, durable);
+}
+
 static void on_committed(void *arg, int rc, bool durable)
 {
   pending *p = arg;
@@ -215,18 +255,16 @@ static void on_committed(void *arg, int rc, bool durable)
   while (p->list && rc == 0)
     submit_pending(p, &p->list, durable, false);
   free_list(p->list);
-  if (p->numbered && p->id > p->source->seq_committed)
-    p->source->seq_committed = p->id;
+  if (p->refused)
+    rc = 0; /* it has had its error */
+  if (p->numbered && p->generation == p->source->generation)
+    note_progress(p->source, p->id, rc);
   if (rc)
     engine_refused(e, rc);
-  if (p->done) {
+  if (p->done)
     p->done(p->done_arg, rc, durable);
-  } else if (p->peer) {
-    if (rc)
-      xh_peer_error(p->peer, p->id, rc, "refused: the disk takes nothing and memory is at its cap; the event is lost unless it is sent again");
-    else if (p->id)
-      xh_peer_accepted(p->peer, p->id, durable);
-  }
+  else
+    tell_source(p, rc, durable);
   xh_peer_unref(p->peer);
   engine_plan_prune(e);
   free(p);
@@ -348,13 +386,16 @@ static int queue_accept(xh_engine *e, const incoming *in, xh_delivery *list)
   p->peer = in->peer ? xh_peer_ref(in->peer) : NULL;
   p->id = in->id;
   p->numbered = in->numbered;
-  p->bytes = in->event->raw.len + 512;
+  p->refused = in->refused;
+  p->generation = in->source->generation;
+  p->bytes = (in->event ? in->event->raw.len : 0) + 512;
   p->done = in->done;
   p->done_arg = in->done_arg;
   xh_accept accept = {.source_id = in->source->id, .first = list};
   if (in->numbered) {
     snprintf(accept.session, sizeof accept.session, "%s", in->source->session);
     accept.seq = in->id;
+    accept.progress = xh_ranges_clear_up_to(&in->source->refused, in->id);
   }
   int rc = xh_outbox_accept(e->outbox, &accept, on_committed, p);
   if (rc) {
@@ -365,7 +406,7 @@ static int queue_accept(xh_engine *e, const incoming *in, xh_delivery *list)
   link_pending(e, p);
   if (e->accepting_bytes > XH_ACCEPTING_BYTES_MAX)
     set_paused(e, true);
-  if (in->peer && in->id)
+  if (in->peer && in->id && !in->refused)
     send_urgent(e, in, &list);
   p->list = list; /* the commit's callback never runs inside xh_outbox_accept */
   return 0;
@@ -377,14 +418,38 @@ static void accept_unmatched(xh_engine *e, const incoming *in)
   e->unmatched_count++;
   if (e->accepting_count > 0 && in->id && queue_accept(e, in, NULL) == 0)
     return; /* acknowledgements keep the order of the events */
-  if (in->numbered && in->id > in->source->seq_committed)
-    in->source->seq_committed = in->id;
+  if (in->numbered)
+    note_progress(in->source, in->id, 0);
   if (in->done)
     in->done(in->done_arg, 0, true);
   else if (in->peer && in->id)
     xh_peer_accepted(in->peer, in->id, true);
   if (in->peer && in->wait)
     send_urgent(e, in, &(xh_delivery *){NULL});
+}
+
+bool engine_is_accepting(const xh_engine *e, const source *s, int64_t id)
+{
+  for (const pending *p = e->accepting_first; p; p = p->next)
+    if (p->source == s && p->id == id && p->numbered && p->generation == s->generation)
+      return true;
+  return false;
+}
+
+void engine_refuse(xh_engine *e, const incoming *in, int code)
+{
+  incoming turn = *in;
+  turn.refused = true;
+  turn.event = NULL;
+  if (in->numbered && may_come_again(code)) {
+    note_progress(in->source, in->id, code);
+    turn.numbered = false;
+  }
+  if (!in->id || (e->accepting_count > 0 && queue_accept(e, &turn, NULL) == 0))
+    return;
+  if (turn.numbered)
+    note_progress(in->source, in->id, 0);
+  xh_peer_covered(in->peer, in->id);
 }
 
 int engine_accept(xh_engine *e, const incoming *in)

@@ -6,6 +6,7 @@
 #define XH_ENGINE_ENGINE_INTERNAL_H
 
 #include "base/map.h"
+#include "base/ranges.h"
 #include "delivery/dispatcher.h"
 #include "engine/engine.h"
 #include "report/report.h"
@@ -23,8 +24,11 @@ typedef struct source {
   xh_hooks *hooks; /* NULL: none yet */
   route *routes;   /* by xh_hook.index */
   char session[64];
+  unsigned generation;   /* of the session: each that takes over gets its own */
+  xh_peer *session_peer; /* borrowed: its newest connection, NULL when that is gone */
   int64_t seq_seen;      /* highest number taken in during the session */
-  int64_t seq_committed; /* highest number that is on disk or was refused */
+  int64_t seq_committed; /* highest number that is on disk, or will never be */
+  xh_ranges refused;     /* numbers that were not taken though nothing is wrong with them: taken when they are sent again */
   int64_t event_count;
 } source;
 
@@ -79,10 +83,14 @@ typedef struct incoming {
   int64_t id;    /* 0: nothing is answered */
   bool wait;
   bool numbered; /* its session keeps count */
+  bool refused;
   xh_engine_event_cb done; /* NULL, or told instead of the peer */
   void *done_arg;
 } incoming;
 int engine_accept(xh_engine *e, const incoming *in); /* the number of hooks that fit, or a negative code */
+/* The event was refused, and its source told: cumulative acknowledgements go past it in its turn. `in` needs no event. */
+void engine_refuse(xh_engine *e, const incoming *in, int code);
+bool engine_is_accepting(const xh_engine *e, const source *s, int64_t id); /* is that event of the session on its way to the disk? */
 
 /* waiters.c */
 typedef struct waiter waiter;

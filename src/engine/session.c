@@ -29,6 +29,7 @@ static int64_t on_hello(void *arg, xh_peer *peer, const xh_hello *hello)
   xh_peer_set_data(peer, s);
   if (!*hello->session)
     return 0;
+  s->session_peer = peer;
   if (strcmp(hello->session, s->session) != 0) {
     char stored[64] = "";
     int64_t seq = 0;
@@ -36,8 +37,10 @@ static int64_t on_hello(void *arg, xh_peer *peer, const xh_hello *hello)
     snprintf(s->session, sizeof s->session, "%s", hello->session);
     s->seq_committed = strcmp(stored, hello->session) == 0 ? seq : 0;
     s->seq_seen = s->seq_committed;
+    s->refused.count = 0;
+    s->generation++;
   }
-  return s->seq_committed;
+  return xh_ranges_clear_up_to(&s->refused, s->seq_committed);
 }
 
 static void send_mistakes(xh_peer *peer, int64_t id, const xh_mistakes *mistakes)
@@ -118,15 +121,18 @@ static void on_configure(void *arg, xh_peer *peer, int64_t id, xh_str config)
   xh_hooks_unref(hooks);
 }
 
-/* An event that was sent again after a reconnect: acknowledged, not taken twice. */
+/* An event that was sent again after a reconnect: acknowledged (now, or when it is committed), not taken twice. */
 static bool is_duplicate(source *s, xh_peer *peer, int64_t id, bool wait)
 {
   if (id > s->seq_seen) {
     s->seq_seen = id;
     return false;
   }
+  bool refused = xh_ranges_have(&s->refused, id);
+  if (refused && !engine_is_accepting(s->engine, s, id))
+    return false;
   s->engine->duplicate_count++;
-  if (id <= s->seq_committed)
+  if (id <= s->seq_committed && !refused)
     xh_peer_accepted(peer, id, true);
   if (wait) {
     char line[64];
@@ -154,6 +160,7 @@ static void on_event(void *arg, xh_peer *peer, int64_t id, bool wait, const xh_e
   if (rc < 0) {
     engine_refused(e, rc);
     xh_peer_error(peer, id, rc, xh_err_text(rc));
+    engine_refuse(e, &in, rc);
   }
 }
 
@@ -162,18 +169,24 @@ static void on_call(void *arg, xh_peer *peer, int64_t id, xh_str name, xh_str pa
   engine_call(arg, peer, id, name, params);
 }
 
-static void on_refused(void *arg, xh_peer *peer, int code)
+static void on_refused(void *arg, xh_peer *peer, int64_t id, int code)
 {
+  xh_engine *e = arg;
   bool said;
+  source *s = id ? source_of(e, peer) : NULL;
+  if (s)
+    engine_refuse(e, &(incoming){.source = s, .peer = peer, .id = id}, code);
   const xh_hello *hello = xh_peer_hello(peer, &said);
-  engine_refused(arg, code);
+  engine_refused(e, code);
   xh_log(XH_LOG_WARN, "source %s: a line was refused: %s", hello->source, xh_err_text(code));
 }
 
 static void on_closed(void *arg, xh_peer *peer, bool stdio)
 {
   xh_engine *e = arg;
-  (void)peer;
+  source *s = xh_peer_data(peer);
+  if (s && s->session_peer == peer)
+    s->session_peer = NULL;
   if (stdio && e->stdio_ended)
     e->stdio_ended(e->stdio_arg);
 }

@@ -118,6 +118,7 @@ static int read_event(const parts *p, envelope *e, envelope_fault *fault)
 {
   xh_event_fault why;
   e->kind = ENVELOPE_EVENT;
+  fault->is_event = true;
   int rc = read_wait(p, e, fault);
   if (rc == 0 && (rc = xh_event_from_valid(p->event, &e->event, &why)) != 0)
     return fail(fault, rc, "%s", why.what);

@@ -19,6 +19,7 @@ typedef struct envelope {
 
 typedef struct envelope_fault {
   int64_t id; /* of the line, when it could be read; 0 otherwise */
+  bool is_event;
   char what[240];
 } envelope_fault;
 

@@ -39,8 +39,8 @@ typedef struct xh_sink {
   void (*event)(void *arg, xh_peer *peer, int64_t id, bool wait, const xh_event *event);
   /* `params` is JSON text ("{}" when absent), borrowed for the call. */
   void (*call)(void *arg, xh_peer *peer, int64_t id, xh_str name, xh_str params);
-  /* A line was refused (the peer has been told): code of base/err.h. For counters. */
-  void (*refused)(void *arg, xh_peer *peer, int code);
+  /* A line was refused (the peer has been told): code of base/err.h. `id` is the number of an event whose line could be read so far, else 0. */
+  void (*refused)(void *arg, xh_peer *peer, int64_t id, int code);
   /* The connection is gone; nothing more comes from it. `stdio` tells that it was the program's standard input. */
   void (*closed)(void *arg, xh_peer *peer, bool stdio);
 } xh_sink;
@@ -78,6 +78,9 @@ void xh_peer_error(xh_peer *peer, int64_t id, int code, const char *message); /*
 
 /* Acknowledges in the way the hello asked for. Call it in the order of the events. */
 void xh_peer_accepted(xh_peer *peer, int64_t id, bool durable);
+
+/* An event that was told its error: cumulative acknowledgements go past it. In the order of the events, as above. */
+void xh_peer_covered(xh_peer *peer, int64_t id);
 
 xh_peer *xh_peer_ref(xh_peer *peer);
 void xh_peer_unref(xh_peer *peer); /* NULL allowed */

@@ -139,17 +139,24 @@ void xh_peer_error(xh_peer *peer, int64_t id, int code, const char *message)
   xh_buf_done(&line);
 }
 
+void xh_peer_covered(xh_peer *peer, int64_t id)
+{
+  if (peer->closing || !peer->hello.cumulative || id <= peer->accepted_up_to)
+    return;
+  peer->accepted_up_to = id;
+  peer_touch(peer);
+}
+
 void xh_peer_accepted(xh_peer *peer, int64_t id, bool durable)
 {
   char line[80];
   if (peer->closing)
     return;
-  if (peer->hello.cumulative && id > peer->accepted_up_to)
-    peer->accepted_up_to = id;
-  if (peer->hello.cumulative && durable) {
-    peer_touch(peer);
+  bool covers = peer->hello.cumulative && id > peer->accepted_up_to; /* else it was refused before and came again: that is told by itself */
+  if (covers)
+    xh_peer_covered(peer, id);
+  if (covers && durable)
     return;
-  }
   int len = snprintf(line, sizeof line, "{\"id\":%lld,\"accepted\":true%s}", (long long)id, durable ? "" : ",\"durable\":false");
   xh_peer_line(peer, (xh_str){line, (size_t)len});
 }

@@ -87,7 +87,7 @@ static void tell_closed(xh_peer *peer)
   if (peer->ended)
     return;
   peer->ended = true;
-  if (peer->intake->sink.closed && !peer->intake->closing)
+  if (peer->intake->sink.closed)
     peer->intake->sink.closed(peer->intake->sink.arg, peer, peer->stdio);
 }
 
@@ -105,7 +105,8 @@ void peer_close(xh_peer *peer)
 
 /* ---- lines ---- */
 
-static void refuse(xh_peer *peer, int64_t id, int64_t number, int code, const char *what)
+/* `event_id`: the number of the event that the line would have been, else 0. */
+static void refuse_event(xh_peer *peer, int64_t id, int64_t event_id, int64_t number, int code, const char *what)
 {
   if (id)
     xh_peer_error(peer, id, code, what);
@@ -119,7 +120,12 @@ static void refuse(xh_peer *peer, int64_t id, int64_t number, int code, const ch
     xh_buf_done(&line);
   }
   if (peer->intake->sink.refused)
-    peer->intake->sink.refused(peer->intake->sink.arg, peer, code);
+    peer->intake->sink.refused(peer->intake->sink.arg, peer, event_id, code);
+}
+
+static void refuse(xh_peer *peer, int64_t id, int64_t number, int code, const char *what)
+{
+  refuse_event(peer, id, 0, number, code, what);
 }
 
 static void take_hello(xh_peer *peer, const xh_hello *hello, int64_t number)
@@ -147,7 +153,7 @@ static void take_line(xh_peer *peer, xh_str line, int64_t number)
   envelope_fault fault;
   int rc = envelope_parse(line, &e, &fault);
   if (rc) {
-    refuse(peer, fault.id, number, rc, fault.what);
+    refuse_event(peer, fault.id, fault.is_event ? fault.id : 0, number, rc, fault.what);
     return;
   }
   switch (e.kind) {

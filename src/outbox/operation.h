@@ -40,6 +40,8 @@ typedef struct op_accept {
   int64_t source_id;
   char session[64];
   int64_t seq;
+  int64_t progress; /* of the session, as it is stored: at most progress_max, and not past what the writer refused */
+  int64_t progress_max;
   int64_t next_id; /* ids below are given out */
   xh_delivery *first; /* copies: the texts are owned, the blobs referenced */
   xh_accept_cb done;

@@ -201,7 +201,7 @@ static void note_progress(xh_outbox *o, const op_accept *accept)
   if (!source)
     return;
   memcpy(source->session, accept->session, sizeof source->session);
-  source->seq = accept->seq;
+  source->seq = accept->progress;
 }
 
 static void note_restarted(xh_outbox *o, const id_list *hooks)
@@ -422,6 +422,7 @@ int xh_outbox_accept(xh_outbox *outbox, const xh_accept *accept, xh_accept_cb do
   a->source_id = accept->source_id;
   memcpy(a->session, accept->session, sizeof a->session);
   a->seq = accept->seq;
+  a->progress = a->progress_max = accept->progress;
   a->next_id = outbox->next_id;
   a->done = done;
   a->first = op_copy_deliveries(accept->first, &op->bytes, &rc);

@@ -150,6 +150,7 @@ typedef struct xh_accept {
   int64_t source_id;
   char session[64]; /* "" when the source gave none */
   int64_t seq;      /* the source's number of the event; 0 when it gave none */
+  int64_t progress; /* up to here the source need not send again, when this is committed: `seq`, or less when it was refused one before */
   xh_delivery *first; /* list through `next`, may be empty (then only the progress is stored); copied, not taken */
 } xh_accept;
 

@@ -131,7 +131,7 @@ static int note_progress(store *s, const op_accept *accept)
   for (size_t i = 0; i < s->source_count; i++)
     if (s->sources[i].source_id == accept->source_id) {
       s->sources[i].session = accept->session;
-      s->sources[i].seq = accept->seq;
+      s->sources[i].seq = accept->progress;
       return 0;
     }
   if (s->source_count == s->source_room) {
@@ -143,7 +143,7 @@ static int note_progress(store *s, const op_accept *accept)
     s->source_room = room;
   }
   s->sources[s->source_count++] =
-      (source_change){.source_id = accept->source_id, .seq = accept->seq, .session = accept->session};
+      (source_change){.source_id = accept->source_id, .seq = accept->progress, .session = accept->session};
   return 0;
 }
 

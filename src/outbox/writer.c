@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "outbox/progress.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -40,6 +41,7 @@ struct writer {
 
   /* the thread's own */
   store store;
+  progress progress;
   char *folder;
   op_queue work;
   size_t work_bytes;
@@ -206,6 +208,8 @@ static int run_once(writer *w, op_queue *batch, operation **ret_spoiler)
   for (operation *op = batch->first; op && rc == 0; op = op->next) {
     if (op->rc)
       continue; /* spoiled an earlier run */
+    if (op->kind == OP_ACCEPT)
+      progress_limit(&w->progress, &op->u.accept);
     rc = store_do(&w->store, op);
     if (rc)
       *ret_spoiler = op;
@@ -250,6 +254,8 @@ static void finish_batch(writer *w, op_queue *batch)
       op_queue_put(&w->work, op); /* behind what came meanwhile */
       continue;
     }
+    if (op->kind == OP_ACCEPT)
+      progress_note(&w->progress, &op->u.accept, op->rc);
     w->work_bytes -= op->bytes;
     op_queue_put(&done, op);
   }
@@ -273,6 +279,8 @@ static void answer_while_degraded(writer *w)
     if (is_read || too_much) {
       op->rc = too_much ? XH_EFULL : w->trouble;
       w->refused_count += too_much;
+      if (too_much)
+        progress_note(&w->progress, &op->u.accept, op->rc);
       w->work_bytes -= op->bytes;
       op_queue_put(&done, op);
       continue;
@@ -513,6 +521,7 @@ void writer_free(writer *w)
 {
   pthread_cond_destroy(&w->changed);
   pthread_mutex_destroy(&w->mutex);
+  progress_done(&w->progress);
   free(w->folder);
   free(w);
 }

@@ -13,6 +13,7 @@ import { event, hook, Serve } from '../lib/serve.mjs'
 const WRITES = 1
 const SYNCS = 2
 const SHORT = 4
+const HANG = 8
 const ALWAYS = 2 ** 30
 const { EIO, ENOSPC } = constants.errno
 const TROUBLES = [
@@ -169,6 +170,119 @@ function damage(folder) {
   writeSync(file, randomBytes(size), 0, size, 4096)
   closeSync(file)
 }
+
+const BIG = 'y'.repeat(1_500_000) // more than the memory that the next tests allow
+
+// A program that takes no big event while its disk is full, with a hook for all events of the source "xo".
+async function narrow(t) {
+  const { plan, env } = disk(t)
+  const target = await httpTarget(t)
+  const s = await new Serve(t, [], { preset: 'release', env, args: ['--memory-cap', '1M'] }).start()
+  const configured = await s.source({ source: 'xo' })
+  configured.send({ id: 1, configure: { hooks: [hook('*', 'post', target.url)] } })
+  await configured.answer(1)
+  const session = acks => s.source({ source: 'xo', session: `s-${acks}`, acks })
+  const full = () => plan(WRITES, ENOSPC, 0, ALWAYS)
+  const repaired = async source => {
+    plan()
+    await until('it is written again', async () => (await source.call('stats')).store.durable)
+  }
+  return { s, target, session, full, repaired }
+}
+
+for (const acks of ['each', 'cumulative'])
+  test(`a refused event that is sent again is taken, once (acks: ${acks})`, async t => {
+    const { s, target, session, full, repaired } = await narrow(t)
+    const big = id => ({ id, event: event('vm.start', 'post', { callId: `c${id}`, params: { pad: BIG } }) })
+    const small = id => ({ id, event: event('vm.start', 'post', { callId: `c${id}` }) })
+    const first = await session(acks)
+    const refused = id => first.find(`the refusal of ${id}`, line => line.id === id && line.error?.code === 'EFULL')
+    full()
+    first.send(big(5))
+    await refused(5)
+    first.send(small(6))
+    await first.answer(6)
+    await repaired(first)
+    first.send(small(7))
+    await first.find('7', line => line.id === 7 || line.acceptedUpTo === 7)
+    assert.equal((await session(acks)).hello.acceptedUpTo, 4, 'everything up to 7 but 5 is safe')
+
+    // After a restart too.
+    await s.settled('delivered', 2)
+    await s.stop('SIGKILL')
+    await s.start()
+    const second = await session(acks)
+    assert.equal(second.hello.acceptedUpTo, 4)
+    second.send({ id: 1, configure: { hooks: [hook('*', 'post', target.url)] } })
+    await second.answer(1)
+    second.send(big(5))
+    await second.find('5', line => line.id === 5 || line.acceptedUpTo === 5)
+
+    // Its refusal has no reader.
+    full()
+    second.send(big(8))
+    await until('it is refused', async () => (await s.json('stats')).store.refused === 1)
+    second.close()
+    const third = await session(acks)
+    await repaired(third)
+    assert.equal(third.hello.acceptedUpTo, 5)
+    third.send(big(8))
+    third.send(big(8)) // on its way already, or committed
+    await third.find('8', line => line.id === 8 || line.acceptedUpTo === 8)
+    await target.count(4)
+    await until('all are delivered', async () => (await third.call('stats')).deliveries.pending === 0)
+    assert.deepEqual(target.requests.map(({ json }) => json.callId).sort(), ['c5', 'c6', 'c7', 'c8'])
+    assert.equal((await session(acks)).hello.acceptedUpTo, 8)
+  })
+
+test('cumulative acknowledgements cover what was refused, so that nobody waits for it', async t => {
+  const { s, session, full } = await narrow(t)
+  full()
+  const file = join(s.folder, 'event.json')
+  writeFileSync(file, JSON.stringify(event('vm.start', 'post', { params: { pad: BIG } })))
+  const { status, stdout, stderr } = await s.command('send', '--source', 'xo', '--json', file)
+  assert.equal(status, 1, stderr)
+  assert.deepEqual(JSON.parse(stdout), { sent: 1, accepted: 0, refused: 1 })
+  const source = await session('cumulative')
+  source.send({ id: 3, event: { type: 'post' } })
+  await source.find('its turn', line => line.acceptedUpTo === 3)
+  assert.equal(source.lines[1].error.code, 'EMISSING')
+  assert.equal((await session('cumulative')).hello.acceptedUpTo, 0, 'what was no event is not counted as seen')
+})
+
+test('a session that another has taken over does not move its progress; what is sent again in the middle of its commit is acknowledged', async t => {
+  const { plan, env } = disk(t)
+  const target = await httpTarget(t)
+  const s = await new Serve(t, [], { preset: 'release', env }).start()
+  const open = (session, acks = 'cumulative') => s.source({ source: 'xo', session, acks })
+  const a = await open('a')
+  a.send({ id: 1, configure: { hooks: [hook('*', 'post', target.url)] } })
+  await a.answer(1)
+  plan(HANG)
+  a.send({ id: 500, event: event('vm.start') })
+  await until('it is on its way', async () => (await s.json('stats')).events.received === 1)
+  const b = await open('b')
+  assert.equal(b.hello.acceptedUpTo, 0)
+  plan()
+  await a.find('its acknowledgement', line => line.acceptedUpTo === 500)
+  assert.equal((await open('b')).hello.acceptedUpTo, 0)
+
+  for (const acks of ['each', 'cumulative']) {
+    plan(HANG)
+    const before = await open(`c-${acks}`, acks)
+    before.send({ id: 1, event: event('vm.stop') })
+    await until('it is on its way', async () => (await s.json('stats')).memory.acceptingBytes > 0)
+    before.close()
+    const after = await open(`c-${acks}`, acks)
+    assert.equal(after.hello.acceptedUpTo, 0)
+    after.send({ id: 1, event: event('vm.stop') })
+    await after.call('ping')
+    plan()
+    await after.find('its acknowledgement', line => (acks === 'each' ? line.id === 1 && line.accepted : line.acceptedUpTo === 1))
+  }
+  await target.count(3)
+  assert.equal((await s.json('stats')).deliveries.accepted, 3)
+})
 
 test('a disk that fails while the outbox is opened: it starts, or says why not', async t => {
   const { plan, env } = disk(t)

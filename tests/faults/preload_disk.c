@@ -14,10 +14,10 @@
 #include <sys/types.h>
 #include <unistd.h>
 
-enum { WRITES = 1, SYNCS = 2, SHORT = 4 /* half is written, then the error */ };
+enum { WRITES = 1, SYNCS = 2, SHORT = 4 /* half is written, then the error */, HANG = 8 /* syncs wait as long as it is set */ };
 
 typedef struct plan {
-  volatile int32_t what;     /* WRITES, SYNCS, SHORT; 0: all is well */
+  volatile int32_t what;     /* WRITES, SYNCS, SHORT, HANG; 0: all is well */
   volatile int32_t code;     /* the errno */
   volatile int32_t after;    /* so many calls go well first */
   volatile int32_t times;    /* then so many fail */
@@ -82,12 +82,20 @@ ssize_t pwrite64(int fd, const void *bytes, size_t size, off_t at)
   return put(REAL(pwrite64), fd, bytes, size, at);
 }
 
+static void hang(int fd)
+{
+  while (p && p->what & HANG && is_outbox(fd))
+    usleep(5000);
+}
+
 int fsync(int fd)
 {
+  hang(fd);
   return fails(SYNCS, fd) ? -1 : REAL(fsync)(fd);
 }
 
 int fdatasync(int fd)
 {
+  hang(fd);
   return fails(SYNCS, fd) ? -1 : REAL(fdatasync)(fd);
 }
