@@ -19,7 +19,7 @@ struct xh_outbox {
   char *folder;
   char instance[17];
   int lock_fd;
-  int64_t next_id;
+  int64_t next_id, id_limit;
   identities ids;
   writer *writer;
   xh_target_backlog *backlog;
@@ -126,6 +126,7 @@ static int begin_life(xh_outbox *o, store *s)
   if (rc)
     store_rollback(s);
   o->next_id = s->next_id;
+  o->id_limit = s->id_limit;
   return rc;
 }
 
@@ -412,9 +413,22 @@ int64_t xh_outbox_next_id(xh_outbox *outbox)
   return outbox->next_id++;
 }
 
+/* May all ids that were given out be used, whatever happens? */
+static bool ids_are_noted(xh_outbox *o)
+{
+  if (o->next_id > o->id_limit) {
+    writer_state state;
+    writer_get_state(o->writer, &state);
+    o->id_limit = state.id_limit;
+  }
+  return o->next_id <= o->id_limit;
+}
+
 int xh_outbox_accept(xh_outbox *outbox, const xh_accept *accept, xh_accept_cb done, void *arg)
 {
   int rc = 0;
+  if (!ids_are_noted(outbox))
+    return XH_EFULL;
   operation *op = op_new(OP_ACCEPT);
   if (!op)
     return XH_ENOMEM;

@@ -157,7 +157,8 @@ typedef struct xh_accept {
 /* A fresh id; ids grow. */
 int64_t xh_outbox_next_id(xh_outbox *outbox);
 
-/* Queues one event's deliveries for storage. Returns 0 or XH_ENOMEM (nothing queued, `done` not called). */
+/* Queues one event's deliveries for storage. Returns 0, XH_ENOMEM, or XH_EFULL when the disk has refused for so long that no ids are left (nothing
+ * queued, `done` not called). */
 int xh_outbox_accept(xh_outbox *outbox, const xh_accept *accept, xh_accept_cb done, void *arg);
 
 /* ---- settle ---- */

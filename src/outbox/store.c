@@ -64,7 +64,7 @@ static int read_meta(store *s)
     s->totals.delivered = sqlite3_column_int64(statement, 2);
     s->totals.dead = sqlite3_column_int64(statement, 3);
     s->totals.attempts = sqlite3_column_int64(statement, 4);
-    s->next_id = sqlite3_column_int64(statement, 5);
+    s->next_id = s->id_limit = sqlite3_column_int64(statement, 5);
     s->next_body_id = sqlite3_column_int64(statement, 6);
     s->clock_ms = sqlite3_column_int64(statement, 7);
   }
@@ -72,7 +72,7 @@ static int read_meta(store *s)
   return code == SQLITE_DONE ? XH_ECORRUPT : xh_schema_error(code);
 }
 
-static int write_meta(store *s, int64_t next_id)
+static int write_meta(store *s, int64_t id_limit)
 {
   int rc = 0;
   sqlite3_stmt *statement = store_statement(s, SLOT_META,
@@ -86,7 +86,7 @@ static int write_meta(store *s, int64_t next_id)
   sqlite3_bind_int64(statement, 3, s->batch.delivered);
   sqlite3_bind_int64(statement, 4, s->batch.dead);
   sqlite3_bind_int64(statement, 5, s->batch.attempts);
-  sqlite3_bind_int64(statement, 6, next_id);
+  sqlite3_bind_int64(statement, 6, id_limit);
   sqlite3_bind_int64(statement, 7, s->batch_next_body_id);
   sqlite3_bind_int64(statement, 8, xh_wall_ms());
   return store_step(statement);
@@ -146,7 +146,7 @@ int store_open(store *s, const char *folder, const store *keep)
     rc = read_file_bytes(&made, &made.batch.file_bytes);
   made.totals = made.batch;
   if (rc == 0 && keep)
-    rc = write_meta(&made, made.next_id + STORE_ID_GAP);
+    rc = write_meta(&made, made.id_limit = made.next_id + STORE_ID_GAP);
   if (rc) {
     store_close(&made, false);
     return rc;
@@ -262,7 +262,8 @@ int store_end(store *s)
   int rc = write_targets(s);
   if (rc == 0)
     rc = write_progress(s);
-  if (rc == 0 && totals_moved(s))
+  bool noted = totals_moved(s);
+  if (rc == 0 && noted)
     rc = write_meta(s, s->next_id + STORE_ID_GAP);
   if (rc == 0)
     rc = read_file_bytes(s, &s->batch.file_bytes);
@@ -272,6 +273,8 @@ int store_end(store *s)
     return rc;
   s->totals = s->batch;
   s->next_body_id = s->batch_next_body_id;
+  if (noted)
+    s->id_limit = s->next_id + STORE_ID_GAP;
   return 0;
 }
 

@@ -11,8 +11,9 @@
 
 enum { STORE_STATEMENTS_MAX = 40, STORE_RETRY_STEP = 4000, STORE_PRUNE_STEP = 250 };
 
-/* Ids are given out by the main thread ahead of commits: after a crash, numbers up to this far are not used again. */
-enum { STORE_ID_GAP = 100000 };
+/* Ids are given out by the main thread ahead of commits, up to a limit that is noted in the database: a crash never makes one be used again. Each
+ * commit moves the limit on by so much; while the disk refuses, that has to last. */
+enum { STORE_ID_GAP = 1000000000 };
 
 typedef struct store_totals {
   int64_t accepted, delivered, dead, attempts; /* since the database was made */
@@ -36,6 +37,7 @@ typedef struct store {
   sqlite3_stmt *statements[STORE_STATEMENTS_MAX];
   char instance[17];
   int64_t next_id;      /* of deliveries, as the main thread told last */
+  int64_t id_limit;     /* as noted: ids from here on must not be given out */
   int64_t next_body_id;
   int64_t clock_ms; /* of the last commit before it was opened */
   store_totals totals;  /* as committed */

@@ -90,6 +90,7 @@ static void publish(writer *w, op_queue *done, operation *early, bool lost)
     w->identities_given = w->stopping;
   }
   w->state.totals = w->store.totals;
+  w->state.id_limit = w->store.id_limit;
   w->state.commit_count = w->commit_count;
   w->state.refused_count = w->refused_count;
   w->state.degraded_since_ms = w->degraded_since_ms;
@@ -433,6 +434,7 @@ int writer_start(const writer_options *options, store *s, writer **ret_writer)
   }
   w->options = *options;
   w->state.totals = s->totals;
+  w->state.id_limit = s->id_limit;
   pthread_mutex_init(&w->mutex, NULL);
   pthread_condattr_init(&monotonic);
   pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);

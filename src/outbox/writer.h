@@ -17,6 +17,7 @@ typedef struct writer_options {
 
 typedef struct writer_state {
   store_totals totals;
+  int64_t id_limit; /* of the store */
   int64_t commit_count;
   int64_t refused_count;
   int64_t memory_bytes;

@@ -127,7 +127,7 @@ static xh_delivery *new_delivery(fixture *f, const char *text)
 static int64_t accept_one(fixture *f, const char *text, const char *session, int64_t seq, outcome *o)
 {
   xh_delivery *d = new_delivery(f, text);
-  xh_accept accept = {.source_id = f->source, .seq = seq, .first = d};
+  xh_accept accept = {.source_id = f->source, .seq = seq, .progress = seq, .first = d};
   snprintf(accept.session, sizeof accept.session, "%s", session);
   assert_int_equal(xh_outbox_accept(f->outbox, &accept, on_accepted, o), 0);
   assert_int_equal(o->calls, 0); /* never inside the call */
@@ -439,6 +439,37 @@ static void what_was_answered_survives_kill_9(void **state)
   assert_true(xh_outbox_next_id(f->outbox) > r.ids[4]);
 }
 
+/* Ids that were given out and never written are not given out again after a kill -9. */
+static void ids_are_never_used_again(void **state)
+{
+  fixture *f = *state;
+  int ends[2];
+  int64_t last = 0;
+  xh_outbox_close(f->outbox);
+  f->outbox = NULL;
+  assert_int_equal(pipe(ends), 0);
+  pid_t child = fork();
+  if (child == 0) {
+    if (open_outbox(f) != 0)
+      _exit(9);
+    for (int i = 0; i < 2000000; i++)
+      last = xh_outbox_next_id(f->outbox);
+    if (write(ends[1], &last, sizeof last) != sizeof last)
+      _exit(8);
+    kill(getpid(), SIGKILL);
+  }
+  int status;
+  assert_int_equal(waitpid(child, &status, 0), child);
+  assert_true(WIFSIGNALED(status));
+  assert_int_equal(read(ends[0], &last, sizeof last), sizeof last);
+  close(ends[0]);
+  close(ends[1]);
+  uint64_t count; /* the child shared the eventfd */
+  (void)!read(f->ready, &count, sizeof count);
+  assert_int_equal(open_outbox(f), 0);
+  assert_true(xh_outbox_next_id(f->outbox) > last);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -451,6 +482,7 @@ int main(void)
       cmocka_unit_test_setup_teardown(a_damaged_database_is_set_aside, set_up, tear_down),
       cmocka_unit_test_setup_teardown(a_full_disk_is_survived, set_up, tear_down),
       cmocka_unit_test_setup_teardown(what_was_answered_survives_kill_9, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(ids_are_never_used_again, set_up, tear_down),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
