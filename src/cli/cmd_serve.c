@@ -119,7 +119,8 @@ static int open_engine(serving *s)
                                .delivered_keep_ms = o->delivered_keep_ms,
                                .delivered_keep_bytes = o->delivered_keep_bytes,
                                .dead_keep_ms = o->dead_keep_ms,
-                               .memory_cap_bytes = (size_t)o->memory_cap_bytes};
+                               .memory_cap_bytes = (size_t)o->memory_cap_bytes,
+                               .begin_in_trouble = true};
   int rc = xh_engine_open(&options, &s->engine, &pid);
   if (rc == XH_EBUSY && pid > 0)
     return xh_fail(&xh_cmd_serve, XH_EXIT_UNAVAILABLE, "%s is in use by process %d; one serve a data folder", o->data, pid);

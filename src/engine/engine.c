@@ -196,7 +196,8 @@ int xh_engine_open(const xh_engine_options *options, xh_engine **ret_engine, int
                               .delivered_keep_ms = options->delivered_keep_ms,
                               .delivered_keep_bytes = options->delivered_keep_bytes,
                               .dead_keep_ms = options->dead_keep_ms,
-                              .memory_cap_bytes = options->memory_cap_bytes};
+                              .memory_cap_bytes = options->memory_cap_bytes,
+                              .begin_in_trouble = options->begin_in_trouble};
   xh_transport_options transport = {.allow_metadata = options->allow_metadata,
                                     .allow_metadata_count = options->allow_metadata_count};
   uv_async_init(e->loop, &e->outbox_ready, on_outbox_ready);
@@ -205,7 +206,7 @@ int xh_engine_open(const xh_engine_options *options, xh_engine **ret_engine, int
   e->handles_open = 2;
   int rc = xh_outbox_open(&outbox, &e->outbox, ret_pid);
   if (rc == 0)
-    rc = xh_report_open(options->folder, &e->report);
+    rc = xh_report_new(options->folder, &e->report);
   if (rc == 0)
     rc = xh_transport_new(e->loop, &transport, &e->transport);
   if (rc == 0)

@@ -26,6 +26,7 @@ typedef struct xh_engine_options {
   size_t allow_metadata_count;
   int64_t delivered_keep_ms, delivered_keep_bytes, dead_keep_ms; /* 0: the default */
   size_t memory_cap_bytes;                                       /* 0: the default */
+  bool begin_in_trouble;                                         /* see xh_outbox_options */
 } xh_engine_options;
 
 /* Opens the outbox and everything after it. Errors are those of xh_outbox_open. */

@@ -67,14 +67,18 @@ static int load_backlog(xh_outbox *o, sqlite3 *db)
   return xh_schema_error(code);
 }
 
-static int load_all(xh_outbox *o, store *s)
+static int load_rest(xh_outbox *o, store *s)
 {
-  int rc = store_open(s, o->folder, NULL);
-  if (rc == 0)
-    rc = identities_load(&o->ids, s->db);
+  int rc = identities_load(&o->ids, s->db);
   if (rc == 0)
     rc = load_backlog(o, s->db);
   return rc;
+}
+
+static int load_all(xh_outbox *o, store *s)
+{
+  int rc = store_open(s, o->folder, NULL);
+  return rc ? rc : load_rest(o, s);
 }
 
 static void unload(xh_outbox *o, store *s)
@@ -100,6 +104,19 @@ static int open_store(xh_outbox *o, store *s)
   xh_log(XH_LOG_ERROR, "the outbox is damaged and was set aside as %s; a new one begins. What waited in it is not delivered any more",
          name);
   return load_all(o, s);
+}
+
+/* What is known already is read, and no more: the writer opens the database when there is room. */
+static int open_in_trouble(xh_outbox *o, store *s)
+{
+  unload(o, s);
+  int rc = store_open_alone(s, o->folder);
+  if (rc == 0 && s->db)
+    rc = load_rest(o, s);
+  store_disconnect(s);
+  o->next_id = s->next_id;
+  o->id_limit = s->id_limit;
+  return rc;
 }
 
 /* Since the last commit some time has passed, never less than none. If the clock says so, it was set back, and what waits moves along:
@@ -155,11 +172,17 @@ int xh_outbox_open(const xh_outbox_options *options, xh_outbox **ret_outbox, int
     rc = open_store(o, &s);
   if (rc == 0)
     rc = begin_life(o, &s);
+  int trouble = 0;
+  if (rc == XH_EFULL && o->lock_fd >= 0 && o->options.begin_in_trouble) {
+    trouble = XH_EFULL;
+    rc = open_in_trouble(o, &s);
+  }
   if (rc == 0) {
     memcpy(o->instance, s.instance, sizeof o->instance);
     rc = writer_start(&(writer_options){.wake = o->options.wake,
                                         .wake_arg = o->options.wake_arg,
-                                        .memory_cap_bytes = o->options.memory_cap_bytes},
+                                        .memory_cap_bytes = o->options.memory_cap_bytes,
+                                        .trouble = trouble},
                       &s, &o->writer);
   }
   if (rc) {

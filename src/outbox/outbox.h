@@ -94,6 +94,7 @@ typedef struct xh_outbox_options {
   int64_t delivered_keep_bytes; /* default 1 GiB, of the whole database */
   int64_t dead_keep_ms;         /* default 30 days */
   size_t memory_cap_bytes;      /* operations kept in memory while the disk refuses; default 64 MiB */
+  bool begin_in_trouble; /* a full disk at the beginning is the same as one later: from memory, until there is room */
 } xh_outbox_options;
 
 /*

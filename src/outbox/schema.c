@@ -143,13 +143,22 @@ static int touch(const char *path)
   return rc;
 }
 
-static int draw_instance(sqlite3 *db)
+int xh_schema_draw_instance(char ret_instance[17])
 {
   unsigned long long number; /* names an outbox, keeps no secret: the kernel's randomness, without setting OpenSSL up */
-  char sql[96];
   if (getrandom(&number, sizeof number, 0) != (ssize_t)sizeof number)
     return XH_EIO;
-  snprintf(sql, sizeof sql, "INSERT INTO meta(id, instance) VALUES(1, '%016llx')", number);
+  snprintf(ret_instance, 17, "%016llx", number);
+  return 0;
+}
+
+static int insert_instance(sqlite3 *db)
+{
+  char instance[17], sql[96];
+  int rc = xh_schema_draw_instance(instance);
+  if (rc)
+    return rc;
+  snprintf(sql, sizeof sql, "INSERT INTO meta(id, instance) VALUES(1, '%s')", instance);
   return exec(db, sql);
 }
 
@@ -160,7 +169,7 @@ static int migrate(sqlite3 *db, int64_t version)
   for (int64_t at = version; at < XH_SCHEMA_VERSION && rc == 0; at++)
     rc = exec(db, STEPS[at]);
   if (rc == 0 && version == 0)
-    rc = draw_instance(db);
+    rc = insert_instance(db);
   snprintf(sql, sizeof sql, "PRAGMA application_id = %d", XH_APPLICATION_ID);
   if (rc == 0)
     rc = exec(db, sql);
@@ -244,6 +253,8 @@ int xh_schema_open(const char *folder, sqlite3 **ret_db)
   rc = xh_schema_error(code);
   if (rc == 0)
     rc = prepare(db);
+  if (rc == XH_EIO && sqlite3_system_errno(db) == ENOSPC)
+    rc = XH_EFULL; /* of the journal's index SQLite says no more than that it failed */
   if (rc) {
     sqlite3_close(db);
     return rc;
@@ -273,6 +284,34 @@ int xh_schema_open_readonly(const char *folder, sqlite3 **ret_db)
     rc = read_version(db, &version);
   if (rc == 0 && version != XH_SCHEMA_VERSION)
     rc = XH_EVERSION;
+  if (rc) {
+    sqlite3_close(db);
+    return rc;
+  }
+  *ret_db = db;
+  return 0;
+}
+
+int xh_schema_open_alone(const char *folder, sqlite3 **ret_db)
+{
+  char path[PATH_MAX];
+  sqlite3 *db = NULL;
+  int64_t version = 0;
+  int rc = database_path(folder, path);
+  if (rc)
+    return rc;
+  if (access(path, F_OK) != 0)
+    return XH_ENOENT;
+  rc = xh_schema_error(sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL));
+  if (rc == 0) {
+    /* With the exclusive lock the journal's index is kept in memory, not in a file; closing writes nothing. */
+    sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    rc = exec(db, "PRAGMA locking_mode = EXCLUSIVE; PRAGMA query_only = ON; PRAGMA temp_store = MEMORY;");
+  }
+  if (rc == 0)
+    rc = read_version(db, &version);
+  if (rc == 0 && version != XH_SCHEMA_VERSION)
+    rc = version == 0 ? XH_ENOENT : XH_EVERSION;
   if (rc) {
     sqlite3_close(db);
     return rc;

@@ -32,6 +32,15 @@ int xh_schema_open(const char *folder, sqlite3 **ret_db);
 /* The same for reading beside a writer; the database must exist (else XH_ENOENT) and have today's version. */
 int xh_schema_open_readonly(const char *folder, sqlite3 **ret_db);
 
+/*
+ * Reads a database that nobody else has open, without making any file beside it: for a disk that takes nothing. XH_ENOENT when there is none, or an
+ * empty one; XH_EVERSION unless it has today's version.
+ */
+int xh_schema_open_alone(const char *folder, sqlite3 **ret_db);
+
+/* A new outbox's name: 16 hex digits. 0 or XH_EIO. */
+int xh_schema_draw_instance(char ret_instance[17]);
+
 /* SQLite's result code → ours. */
 int xh_schema_error(int sqlite_code);
 

@@ -123,34 +123,61 @@ static int count_now(store *s)
   return xh_schema_error(code);
 }
 
+/* What is known without the writer, in `s`. */
+static int read_store(store *s, const store *keep)
+{
+  int rc = read_meta(s);
+  if (rc == 0)
+    rc = count_now(s);
+  if (rc == 0 && keep && keep->instance[0]) {
+    snprintf(s->instance, sizeof s->instance, "%s", keep->instance);
+    s->totals = keep->totals;
+    s->totals.pending_now = s->totals.dead_now = 0;
+    s->next_id = keep->next_id;
+    s->next_body_id = keep->next_body_id;
+  }
+  s->batch = s->totals;
+  s->batch_next_body_id = s->next_body_id;
+  if (rc == 0)
+    rc = store_look_up_ages(s);
+  if (rc == 0)
+    rc = read_file_bytes(s, &s->batch.file_bytes);
+  s->totals = s->batch;
+  return rc;
+}
+
 int store_open(store *s, const char *folder, const store *keep)
 {
   store made = {.folder = strdup(folder)};
   int rc = made.folder ? xh_schema_open(folder, &made.db) : XH_ENOMEM;
   if (rc == 0)
-    rc = read_meta(&made);
-  if (rc == 0)
-    rc = count_now(&made);
-  if (rc == 0 && keep && keep->instance[0]) {
-    snprintf(made.instance, sizeof made.instance, "%s", keep->instance);
-    made.totals = keep->totals;
-    made.totals.pending_now = made.totals.dead_now = 0;
-    made.next_id = keep->next_id;
-    made.next_body_id = keep->next_body_id;
-  }
-  made.batch = made.totals;
-  made.batch_next_body_id = made.next_body_id;
-  if (rc == 0)
-    rc = store_look_up_ages(&made);
-  if (rc == 0)
-    rc = read_file_bytes(&made, &made.batch.file_bytes);
-  made.totals = made.batch;
+    rc = read_store(&made, keep);
   if (rc == 0 && keep)
     rc = write_meta(&made, made.id_limit = made.next_id + STORE_ID_GAP);
   if (rc) {
     store_close(&made, false);
     return rc;
   }
+  *s = made;
+  return 0;
+}
+
+int store_open_alone(store *s, const char *folder)
+{
+  store made = {.folder = strdup(folder), .next_id = 1, .next_body_id = 1};
+  int rc = made.folder ? xh_schema_open_alone(folder, &made.db) : XH_ENOMEM;
+  if (rc == 0)
+    rc = read_store(&made, NULL);
+  else if (rc == XH_ENOENT)
+    rc = xh_schema_draw_instance(made.instance);
+  if (rc) {
+    store_close(&made, false);
+    return rc;
+  }
+  int64_t now_us = xh_wall_ms() * 1000;
+  if (made.next_id < now_us)
+    made.next_id = now_us;
+  made.id_limit = made.next_id + STORE_ID_GAP;
   *s = made;
   return 0;
 }
@@ -262,7 +289,7 @@ int store_end(store *s)
   int rc = write_targets(s);
   if (rc == 0)
     rc = write_progress(s);
-  bool noted = totals_moved(s);
+  bool noted = totals_moved(s) || s->next_id > s->id_limit;
   if (rc == 0 && noted)
     rc = write_meta(s, s->next_id + STORE_ID_GAP);
   if (rc == 0)

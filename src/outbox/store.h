@@ -52,6 +52,11 @@ typedef struct store {
 
 /* Opens the folder's database. `keep` (NULL, or a store whose database was set aside) hands its identity and totals on. */
 int store_open(store *s, const char *folder, const store *keep);
+/*
+ * For a disk that takes nothing: reads what is there without making a file, or makes an identity in memory when there is nothing; `db` is for reading,
+ * NULL without one. What is given out now can't be noted: ids go on from the time in microseconds, where no other life has been.
+ */
+int store_open_alone(store *s, const char *folder);
 /* With `clean`, notes that no ids were given out beyond next_id. Frees everything, `folder` too. */
 void store_close(store *s, bool clean);
 

@@ -441,6 +441,10 @@ int writer_start(const writer_options *options, store *s, writer **ret_writer)
   pthread_cond_init(&w->changed, &monotonic);
   pthread_condattr_destroy(&monotonic);
   w->store = *s;
+  if (options->trouble) {
+    begin_trouble(w, options->trouble);
+    publish(w, &(op_queue){0}, NULL, false);
+  }
   if (pthread_create(&w->thread, NULL, run, w) != 0) {
     w->ended = true;
     writer_free(w);

@@ -13,6 +13,7 @@ typedef struct writer_options {
   void (*wake)(void *arg); /* on the writer thread: something can be taken */
   void *wake_arg;
   size_t memory_cap_bytes;
+  int trouble; /* 0, or why the store could not be opened for writing: it has no connection yet */
 } writer_options;
 
 typedef struct writer_state {

@@ -76,14 +76,24 @@ int report_refresh(xh_report *report)
   return rc;
 }
 
-int xh_report_open(const char *folder, xh_report **ret_report)
+int xh_report_new(const char *folder, xh_report **ret_report)
 {
   xh_report *report = calloc(1, sizeof *report);
   if (!report || !(report->folder = strdup(folder))) {
     free(report);
     return XH_ENOMEM;
   }
-  int rc = report_refresh(report);
+  *ret_report = report;
+  return 0;
+}
+
+int xh_report_open(const char *folder, xh_report **ret_report)
+{
+  xh_report *report;
+  int rc = xh_report_new(folder, &report);
+  if (rc)
+    return rc;
+  rc = report_refresh(report);
   if (rc) {
     xh_report_close(report);
     return rc;

@@ -284,6 +284,54 @@ test('a session that another has taken over does not move its progress; what is 
   assert.equal((await s.json('stats')).deliveries.accepted, 3)
 })
 
+for (const [what, signal] of [
+  ['a crash', 'SIGKILL'],
+  ['an orderly end', 'SIGTERM'],
+  ['nothing at all', undefined],
+])
+  test(`after ${what}, a full disk keeps nobody from starting: from memory, until there is room`, async t => {
+    const { plan, env } = disk(t)
+    const target = await httpTarget(t)
+    const s = new Serve(t, [hook('*', 'post', target.url)], { preset: 'release', env })
+    const full = () => plan(WRITES, ENOSPC, 0, ALWAYS)
+    let before = 0
+    let instance
+    if (signal) {
+      await s.start()
+      const source = await s.source({ source: 'local', session: 'a' })
+      instance = source.hello.instance
+      source.send({ id: 1, event: event('vm.start', 'post', { callId: 'c1' }) })
+      await source.answer(1)
+      await s.settled('delivered', 1)
+      await s.stop(signal)
+      before = 1
+    }
+    full()
+    await s.start()
+    await s.process.waitFor(/can't be written/)
+    const source = await s.source({ source: 'local', session: 'a' })
+    if (instance) assert.deepEqual([source.hello.instance, source.hello.acceptedUpTo], [instance, 1])
+    source.send({ id: 2, event: event('vm.start', 'post', { callId: 'c2' }) })
+    assert.equal((await source.answer(2)).durable, false)
+    await target.count(before + 1)
+    await s.stop('SIGKILL') // and again, still without room
+    await s.start()
+    const again = await s.source({ source: 'local', session: 'b' })
+    again.send({ id: 3, event: event('vm.start', 'post', { callId: 'c3' }) })
+    assert.equal((await again.answer(3)).durable, false)
+    await target.count(before + 2)
+    plan()
+    await s.process.waitFor(/is written again/)
+    await s.settled('delivered', before + 1)
+    again.send({ id: 4, event: event('vm.start', 'post', { callId: 'c4' }) })
+    assert.deepEqual(await again.answer(4), { id: 4, accepted: true })
+    const all = await s.settled('delivered', before + 2)
+    assert.deepEqual(all.map(({ callId }) => callId).sort(), signal ? ['c1', 'c3', 'c4'] : ['c3', 'c4'])
+    assert.equal(new Set(target.requests.map(({ headers }) => headers['webhook-id'])).size, target.requests.length)
+    assert.equal((await s.source({ source: 'q' })).hello.instance, again.hello.instance)
+    assert.deepEqual(await s.stop('SIGTERM'), { code: 0, signal: null })
+  })
+
 test('a disk that fails while the outbox is opened: it starts, or says why not', async t => {
   const { plan, env } = disk(t)
   let started = 0
