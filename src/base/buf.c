@@ -29,6 +29,12 @@ void xh_buf_clear(xh_buf *buf)
   buf->error = 0;
 }
 
+void xh_buf_cut(xh_buf *buf, size_t len)
+{
+  buf->len = len;
+  buf->error = 0;
+}
+
 char *xh_buf_reserve(xh_buf *buf, size_t more)
 {
   if (buf->error)

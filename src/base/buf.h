@@ -27,6 +27,9 @@ void xh_buf_done(xh_buf *buf);
 /* Forgets content and error, keeps the memory. */
 void xh_buf_clear(xh_buf *buf);
 
+/* Forgets what is behind the first `len` bytes, and the error. */
+void xh_buf_cut(xh_buf *buf, size_t len);
+
 /* Makes room for `more` bytes after len; returns where they go, or NULL on failure. */
 char *xh_buf_reserve(xh_buf *buf, size_t more);
 

@@ -65,7 +65,7 @@ static void reload(serving *s)
 
 /* ---- the end ---- */
 
-static void on_stopped(void *arg)
+static void on_intake_closed(void *arg)
 {
   serving *s = arg;
   for (size_t i = 0; i < SIGNALS; i++)
@@ -73,10 +73,14 @@ static void on_stopped(void *arg)
       uv_close((uv_handle_t *)&s->signals[i], NULL);
 }
 
-static void on_intake_closed(void *arg)
+/* The sources have been answered as far as they will be: that is written, and then they are let go. */
+static void on_engine_stopped(void *arg)
 {
   serving *s = arg;
-  xh_engine_stop(s->engine, on_stopped, s);
+  if (s->intake)
+    xh_intake_close(s->intake, on_intake_closed, s);
+  else
+    on_intake_closed(s);
 }
 
 static void stop(serving *s, const char *why)
@@ -87,7 +91,8 @@ static void stop(serving *s, const char *why)
   }
   s->stopping = true;
   xh_log(XH_LOG_INFO, "%s: stopping", why);
-  xh_intake_close(s->intake, on_intake_closed, s);
+  xh_intake_end(s->intake);
+  xh_engine_stop(s->engine, on_engine_stopped, s);
 }
 
 static void on_signal(uv_signal_t *handle, int number)
@@ -212,9 +217,8 @@ static int serve(serving *s)
   } else {
     s->stopping = true;
     if (s->intake)
-      xh_intake_close(s->intake, on_intake_closed, s);
-    else
-      on_intake_closed(s);
+      xh_intake_end(s->intake);
+    xh_engine_stop(s->engine, on_engine_stopped, s);
   }
   uv_run(&s->loop, UV_RUN_DEFAULT);
   xh_engine_free(s->engine);

@@ -156,7 +156,7 @@ static int test_file(const test_options *o)
                         .done = on_done,
                         .arg = &run};
     if (rc == 0)
-      rc = xh_sample_send(&sample);
+      rc = xh_sample_send(&sample, NULL);
     status = rc ? xh_fail(&xh_cmd_test, XH_EXIT_FAILED, "%s", xh_err_text(rc)) : XH_EXIT_OK;
     uv_run(&loop, UV_RUN_DEFAULT);
     uv_loop_close(&loop);

@@ -37,6 +37,7 @@ typedef struct bodies {
   xh_blob *raw;      /* the event's own bytes */
   xh_blob *redacted; /* as kept; the same blob when nothing is masked */
   xh_blob *format[XH_FORMAT_COUNT]; /* of hooks without `fields` and with default masking */
+  size_t bytes; /* of all that were made */
   int error;
 } bodies;
 
@@ -48,9 +49,16 @@ static void bodies_done(bodies *b)
     xh_blob_unref(b->format[i]);
 }
 
+static xh_blob *new_blob(bodies *b, xh_str text)
+{
+  xh_blob *blob = xh_blob_new(text);
+  b->bytes += blob ? blob->len : 0;
+  return blob;
+}
+
 static xh_blob *raw_body(bodies *b)
 {
-  if (!b->raw && !(b->raw = xh_blob_new(b->event->raw)))
+  if (!b->raw && !(b->raw = new_blob(b, b->event->raw)))
     b->error = XH_ENOMEM;
   return b->raw;
 }
@@ -66,7 +74,7 @@ static xh_blob *kept_event(bodies *b)
   if (rc)
     b->error = rc;
   else if (out.len > 0)
-    b->redacted = xh_blob_new(xh_buf_span(&out));
+    b->redacted = new_blob(b, xh_buf_span(&out));
   else
     b->redacted = raw_body(b) ? xh_blob_ref(b->raw) : NULL;
   xh_buf_done(&out);
@@ -94,7 +102,7 @@ static xh_blob *render(bodies *b, const xh_hook *hook)
     else if (payload.verbatim)
       blob = raw_body(b) ? xh_blob_ref(b->raw) : NULL;
     else
-      blob = xh_blob_new(xh_buf_span(&out));
+      blob = new_blob(b, xh_buf_span(&out));
     xh_buf_done(&out);
   }
   if (!blob && !b->error)
@@ -375,7 +383,8 @@ static void send_urgent(xh_engine *e, const incoming *in, xh_delivery **list)
     waiter_begin(w);
 }
 
-static int queue_accept(xh_engine *e, const incoming *in, xh_delivery *list)
+/* `bytes`: what the event's deliveries hold. */
+static int queue_accept(xh_engine *e, const incoming *in, xh_delivery *list, size_t bytes)
 {
   pending *p = calloc(1, sizeof *p);
   if (!p)
@@ -388,7 +397,7 @@ static int queue_accept(xh_engine *e, const incoming *in, xh_delivery *list)
   p->numbered = in->numbered;
   p->refused = in->refused;
   p->generation = in->source->generation;
-  p->bytes = (in->event ? in->event->raw.len : 0) + 512;
+  p->bytes = bytes + 512;
   p->done = in->done;
   p->done_arg = in->done_arg;
   xh_accept accept = {.source_id = in->source->id, .first = list};
@@ -416,7 +425,7 @@ static int queue_accept(xh_engine *e, const incoming *in, xh_delivery *list)
 static void accept_unmatched(xh_engine *e, const incoming *in)
 {
   e->unmatched_count++;
-  if (e->accepting_count > 0 && in->id && queue_accept(e, in, NULL) == 0)
+  if (e->accepting_count > 0 && in->id && queue_accept(e, in, NULL, 0) == 0)
     return; /* acknowledgements keep the order of the events */
   if (in->numbered)
     note_progress(in->source, in->id, 0);
@@ -445,7 +454,7 @@ void engine_refuse(xh_engine *e, const incoming *in, int code)
     note_progress(in->source, in->id, code);
     turn.numbered = false;
   }
-  if (!in->id || (e->accepting_count > 0 && queue_accept(e, &turn, NULL) == 0))
+  if (!in->id || (e->accepting_count > 0 && queue_accept(e, &turn, NULL, 0) == 0))
     return;
   if (turn.numbered)
     note_progress(in->source, in->id, 0);
@@ -473,7 +482,7 @@ int engine_accept(xh_engine *e, const incoming *in)
     if ((*end = new_delivery(e, in->source, &b, e->matched[i])) != NULL)
       end = &(*end)->next;
   bodies_done(&b);
-  int rc = b.error ? b.error : queue_accept(e, in, list);
+  int rc = b.error ? b.error : queue_accept(e, in, list, b.bytes + e->matched_count * (sizeof *list + 128));
   if (rc) {
     free_list(list);
     return rc;

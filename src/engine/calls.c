@@ -264,6 +264,8 @@ typedef struct tested {
   source *source;
   xh_peer *peer;
   int64_t id;
+  xh_sample_run *run;
+  struct tested *next, **link; /* among the engine's */
 } tested;
 
 /* A hook that a 410 had stopped answers well: it works again. */
@@ -277,12 +279,35 @@ static void on_worked(void *arg, const xh_hook *hook)
     xh_outbox_hook_set_stopped(t->engine->outbox, hook_id, 0);
 }
 
+static void link_tested(tested *t)
+{
+  t->next = t->engine->tests;
+  t->link = &t->engine->tests;
+  if (t->next)
+    t->next->link = &t->next;
+  *t->link = t;
+}
+
+static void unlink_tested(tested *t)
+{
+  *t->link = t->next;
+  if (t->next)
+    t->next->link = t->link;
+}
+
 static void on_tested(void *arg, const xh_buf *result)
 {
   tested *t = arg;
   engine_answer(t->peer, t->id, result);
+  unlink_tested(t);
   xh_peer_unref(t->peer);
   free(t);
+}
+
+void engine_end_tests(xh_engine *e)
+{
+  while (e->tests)
+    xh_sample_end(e->tests->run);
 }
 
 /* The source whose hooks a connection means: its own, or the one that a connection without hello names. */
@@ -341,10 +366,14 @@ static void call_test(xh_engine *e, xh_peer *peer, int64_t id, xh_str params)
                       .worked = on_worked,
                       .done = on_tested,
                       .arg = t};
-  if (t && xh_sample_send(&sample) == 0)
-    return;
   if (t)
+    link_tested(t);
+  if (t && xh_sample_send(&sample, &t->run) == 0)
+    return;
+  if (t) {
+    unlink_tested(t);
     xh_peer_unref(t->peer);
+  }
   free(t);
   xh_peer_error(peer, id, XH_ENOMEM, xh_err_text(XH_ENOMEM));
 }

@@ -250,6 +250,7 @@ static void close_parts(xh_engine *e)
 {
   engine_end_questions(e);
   engine_end_waiters(e); /* they watch the dispatcher */
+  engine_end_tests(e);
   xh_report_close(e->report); /* before the writer: the last connection to close cleans the journal up */
   e->report = NULL;
   if (e->outbox)

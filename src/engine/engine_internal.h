@@ -52,6 +52,7 @@ struct xh_engine {
   size_t accepting_bytes;
   size_t accepting_count;
   struct waiter *waiters; /* not answered yet */
+  struct tested *tests;   /* running */
   struct question *questions; /* the first is looked up, the others wait */
   size_t question_count;
   bool paused;
@@ -116,6 +117,7 @@ void engine_end_questions(xh_engine *e); /* nobody reads the report after this; 
 /* calls.c */
 xh_str engine_scope_of(const xh_peer *peer); /* the source that a connection may see; "" is all */
 void engine_retry(xh_engine *e, xh_peer *peer, int64_t id, const int64_t *ids, size_t count);
+void engine_end_tests(xh_engine *e); /* all are answered */
 void engine_call(xh_engine *e, xh_peer *peer, int64_t id, xh_str name, xh_str params);
 void engine_answer(xh_peer *peer, int64_t id, const xh_buf *result); /* {"id":…,"result":…} */
 

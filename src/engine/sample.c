@@ -10,15 +10,14 @@
 
 enum { RESULT_CAP_BYTES = 8 * 1024 * 1024, SAMPLE_CAP_BYTES = 4096, TESTS_AT_ONCE = 8 };
 
-typedef struct test_run test_run;
-
 typedef struct one_test {
-  test_run *run;
+  xh_sample_run *run;
   xh_hook *hook; /* referenced */
+  xh_attempt_run *attempt; /* while it runs */
   xh_buf body;
 } one_test;
 
-struct test_run {
+struct xh_sample_run {
   xh_sample ask;
   size_t count, started, ended;
   one_test *tests;
@@ -98,7 +97,7 @@ static void add_result(one_test *t, const xh_outcome *outcome)
   xh_buf_char(out, '}');
 }
 
-static void finish(test_run *run)
+static void finish(xh_sample_run *run)
 {
   xh_buf result;
   xh_buf_init(&result, RESULT_CAP_BYTES + 64);
@@ -117,11 +116,11 @@ static void finish(test_run *run)
   free(run);
 }
 
-static void start_more(test_run *run);
+static void start_more(xh_sample_run *run);
 
 static void end_one(one_test *t, xh_outcome *outcome)
 {
-  test_run *run = t->run;
+  xh_sample_run *run = t->run;
   add_result(t, outcome);
   free(outcome->record.answer);
   run->ended++;
@@ -132,27 +131,31 @@ static void end_one(one_test *t, xh_outcome *outcome)
 static void on_outcome(void *arg, xh_outcome *outcome)
 {
   one_test *t = arg;
-  test_run *run = t->run;
+  xh_sample_run *run = t->run;
+  t->attempt = NULL;
   end_one(t, outcome);
   start_more(run);
 }
 
-static void start_one(test_run *run, one_test *t)
+static void end_without(one_test *t, const char *why)
 {
-  xh_attempt_run *attempt;
-  char id[40];
-  snprintf(id, sizeof id, "msg_test%08x%08x", (unsigned)(xh_wall_ms() & 0xffffffff), t->hook->index);
-  int rc = t->body.len ? xh_attempt_start(run->ask.transport, t->hook, id, xh_buf_span(&t->body),
-                                          xh_payload_content_type(t->hook->format), on_outcome, t, &attempt)
-                       : XH_ENOMEM;
-  if (rc == 0)
-    return;
   xh_outcome outcome = {.result = XH_RESULT_FAILED, .record = {.fault = XH_FAULT_OURS, .total_us = 0}};
-  snprintf(outcome.record.words, sizeof outcome.record.words, "not sent: %s", xh_err_text(rc));
+  snprintf(outcome.record.words, sizeof outcome.record.words, "not sent: %s", why);
   end_one(t, &outcome);
 }
 
-static void start_more(test_run *run)
+static void start_one(xh_sample_run *run, one_test *t)
+{
+  char id[40];
+  snprintf(id, sizeof id, "msg_test%08x%08x", (unsigned)(xh_wall_ms() & 0xffffffff), t->hook->index);
+  int rc = t->body.len ? xh_attempt_start(run->ask.transport, t->hook, id, xh_buf_span(&t->body),
+                                          xh_payload_content_type(t->hook->format), on_outcome, t, &t->attempt)
+                       : XH_ENOMEM;
+  if (rc)
+    end_without(t, xh_err_text(rc));
+}
+
+static void start_more(xh_sample_run *run)
 {
   while (run->started < run->count && run->started - run->ended < TESTS_AT_ONCE)
     start_one(run, &run->tests[run->started++]);
@@ -174,16 +177,30 @@ static bool chosen(xh_str list, const xh_hook *hook)
   return false;
 }
 
-int xh_sample_send(const xh_sample *sample)
+void xh_sample_end(xh_sample_run *run)
+{
+  run->ask.worked = NULL;
+  for (size_t i = 0; i < run->count; i++) {
+    one_test *t = &run->tests[i];
+    if (t->attempt)
+      xh_attempt_cancel(t->attempt);
+    if (t->attempt || i >= run->started)
+      end_without(t, "the program ends");
+    t->attempt = NULL;
+  }
+  finish(run);
+}
+
+int xh_sample_send(const xh_sample *sample, xh_sample_run **ret_run)
 {
   size_t hooks = xh_hooks_count(sample->hooks);
-  test_run *run = calloc(1, sizeof *run);
+  xh_sample_run *run = calloc(1, sizeof *run);
   one_test *tests = run ? calloc(hooks + 1, sizeof *tests) : NULL;
   if (!tests) {
     free(run);
     return XH_ENOMEM;
   }
-  *run = (test_run){.ask = *sample, .tests = tests};
+  *run = (xh_sample_run){.ask = *sample, .tests = tests};
   xh_hooks_ref(sample->hooks);
   xh_buf_init(&run->results, RESULT_CAP_BYTES);
   for (size_t i = 0; i < hooks; i++) {
@@ -197,6 +214,8 @@ int xh_sample_send(const xh_sample *sample)
     if (render_sample(t, sample->source) != 0)
       xh_buf_clear(&t->body);
   }
+  if (ret_run)
+    *ret_run = run;
   start_more(run);
   return 0;
 }

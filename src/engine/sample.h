@@ -18,7 +18,12 @@ typedef struct xh_sample {
   void *arg;
 } xh_sample;
 
-/* Returns 0, or XH_ENOMEM, then nothing is called. */
-int xh_sample_send(const xh_sample *sample);
+typedef struct xh_sample_run xh_sample_run; /* valid until `done` */
+
+/* Returns 0 (`ret_run`, may be NULL, is set before anything is called), or XH_ENOMEM, then nothing is called. */
+int xh_sample_send(const xh_sample *sample, xh_sample_run **ret_run);
+
+/* Ends it: what has not answered yet is said not to have, and `done` is called from here. */
+void xh_sample_end(xh_sample_run *run);
 
 #endif

@@ -1,5 +1,5 @@
 /* Sources that wait: `settled` is answered when the waiting hooks' first attempts have ended, and no later than their timeouts. */
-#include "base/log.h"
+#include "base/err.h"
 #include "engine/engine_internal.h"
 
 #include <stdlib.h>
@@ -23,6 +23,7 @@ struct waiter {
   watch *watches; /* still open */
   bool begun;
   xh_buf settled; /* the entries, separated by commas */
+  size_t unlisted;
 };
 
 waiter *waiter_new(xh_engine *e, xh_peer *peer, int64_t id)
@@ -45,11 +46,17 @@ waiter *waiter_new(xh_engine *e, xh_peer *peer, int64_t id)
   return w;
 }
 
+/* More than fits is not listed: its number is told instead. */
 static void add_entry(waiter *w, const char *label, const xh_first_attempt *first)
 {
   char webhook_id[XH_WEBHOOK_ID_SIZE];
   xh_webhook_id(xh_outbox_instance(w->engine->outbox), first->delivery_id, webhook_id);
   xh_buf *out = &w->settled;
+  size_t whole = out->len;
+  if (w->unlisted > 0) {
+    w->unlisted++;
+    return;
+  }
   if (out->len)
     xh_buf_char(out, ',');
   xh_buf_z(out, "{\"hook\":");
@@ -62,6 +69,10 @@ static void add_entry(waiter *w, const char *label, const xh_first_attempt *firs
   xh_buf_printf(out, ",\"durationMs\":%lld,\"error\":", (long long)first->duration_ms);
   xh_buf_json_z(out, first->delivered ? NULL : first->words);
   xh_buf_char(out, '}');
+  if (xh_buf_error(out)) {
+    xh_buf_cut(out, whole);
+    w->unlisted = 1;
+  }
 }
 
 static void on_closed(uv_handle_t *handle)
@@ -79,12 +90,17 @@ static void answer(waiter *w)
   if (w->next)
     w->next->link = w->link;
   xh_buf line;
-  xh_buf_init(&line, SETTLED_CAP_BYTES + 64);
+  xh_buf_init(&line, SETTLED_CAP_BYTES + 128);
   xh_buf_printf(&line, "{\"id\":%lld,\"settled\":[", (long long)w->id);
   xh_buf_str(&line, xh_buf_span(&w->settled));
-  xh_buf_z(&line, "]}");
+  xh_buf_char(&line, ']');
+  if (w->unlisted > 0)
+    xh_buf_printf(&line, ",\"unlisted\":%zu", w->unlisted);
+  xh_buf_char(&line, '}');
   if (xh_buf_error(&line) == 0)
     xh_peer_line(w->peer, xh_buf_span(&line));
+  else
+    xh_peer_error(w->peer, w->id, XH_ENOMEM, "what the hooks answered can't be told: out of memory");
   xh_buf_done(&line);
   uv_close((uv_handle_t *)&w->timer, on_closed);
 }

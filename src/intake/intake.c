@@ -112,22 +112,28 @@ static void on_grace(uv_timer_t *timer)
     peer_close(peer);
 }
 
-void xh_intake_close(xh_intake *intake, void (*done)(void *arg), void *arg)
+void xh_intake_end(xh_intake *intake)
 {
-  if (intake->closing)
-    return;
-  intake->closing = true;
-  intake->done = done;
-  intake->done_arg = arg;
+  intake->ending = true;
   while (intake->listeners) {
     listener *l = intake->listeners;
     intake->listeners = l->next;
     listener_close(l);
   }
-  for (xh_peer *peer = intake->peers; peer; peer = peer->next) {
+  for (xh_peer *peer = intake->peers; peer; peer = peer->next)
     peer_read_or_not(peer);
+}
+
+void xh_intake_close(xh_intake *intake, void (*done)(void *arg), void *arg)
+{
+  if (intake->closing)
+    return;
+  xh_intake_end(intake);
+  intake->closing = true;
+  intake->done = done;
+  intake->done_arg = arg;
+  for (xh_peer *peer = intake->peers; peer; peer = peer->next)
     peer_touch(peer);
-  }
   uv_timer_start(&intake->grace, on_grace, PEER_CLOSE_GRACE_MS, 0);
   if (!intake->peers) {
     uv_close((uv_handle_t *)&intake->flusher, intake_handle_closed);

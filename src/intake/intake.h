@@ -64,7 +64,10 @@ int xh_intake_stdio(xh_intake *intake);
 /* Stops or resumes reading from all connections: for back-pressure. */
 void xh_intake_pause(xh_intake *intake, bool paused);
 
-/* Closes listeners (removing their files) and, after what is queued is written or 1 s, connections; then calls `done`. */
+/* Takes no more: closes listeners (removing their files) and reads from no connection any more. What is answered is still written. */
+void xh_intake_end(xh_intake *intake);
+
+/* Does the same and, after what is queued is written or 1 s, connections; then calls `done`. */
 void xh_intake_close(xh_intake *intake, void (*done)(void *arg), void *arg);
 
 /* After `done`. NULL allowed. */

@@ -10,7 +10,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { BACKLOG = 128 };
+enum { BACKLOG = 128, AGAIN_MS = 1000 };
 
 /* ---- who may connect ---- */
 
@@ -30,13 +30,24 @@ static bool may_connect(const xh_intake *intake, const uv_pipe_t *pipe)
   return false;
 }
 
-static void on_connection(uv_stream_t *server, int status)
+static void take_connection(listener *l);
+
+static void on_again(uv_timer_t *timer)
 {
-  const listener *l = server->data;
+  take_connection(timer->data);
+}
+
+/* libuv hears of no other connection until this one is taken: without memory for it, it is tried again. */
+static void take_connection(listener *l)
+{
   xh_intake *intake = l->intake;
-  xh_peer *peer = status == 0 && !intake->closing ? peer_new(intake) : NULL;
-  if (!peer)
+  uv_stream_t *server = (uv_stream_t *)&l->pipe;
+  xh_peer *peer = peer_new(intake);
+  if (!peer) {
+    xh_log(XH_LOG_ERROR, "a connection waits: %s; tried again in %d s", xh_err_text(XH_ENOMEM), AGAIN_MS / 1000);
+    uv_timer_start(&l->again, on_again, AGAIN_MS, 0);
     return;
+  }
   uv_pipe_init(intake->loop, &peer->in.pipe, 0);
   peer->in.handle.data = peer;
   peer->handles_open = 1;
@@ -46,6 +57,13 @@ static void on_connection(uv_stream_t *server, int status)
   } else {
     peer_start(peer);
   }
+}
+
+static void on_connection(uv_stream_t *server, int status)
+{
+  listener *l = server->data;
+  if (status == 0 && !l->intake->ending)
+    take_connection(l);
 }
 
 /* ---- the socket's file ---- */
@@ -89,6 +107,8 @@ static void on_listener_closed(uv_handle_t *handle)
 {
   listener *l = handle->data;
   xh_intake *intake = l->intake;
+  if (--l->handles_open > 0)
+    return;
   free(l->path);
   free(l);
   intake->handles_open--;
@@ -101,6 +121,7 @@ void listener_close(listener *l)
   if (l->inode && lstat(l->path, &st) == 0 && st.st_ino == l->inode && st.st_dev == l->device)
     unlink(l->path);
   uv_close((uv_handle_t *)&l->pipe, on_listener_closed);
+  uv_close((uv_handle_t *)&l->again, on_listener_closed);
 }
 
 int xh_intake_listen(xh_intake *intake, const char *path)
@@ -120,7 +141,9 @@ int xh_intake_listen(xh_intake *intake, const char *path)
   }
   l->intake = intake;
   uv_pipe_init(intake->loop, &l->pipe, 0);
-  l->pipe.data = l;
+  uv_timer_init(intake->loop, &l->again);
+  l->pipe.data = l->again.data = l;
+  l->handles_open = 2;
   intake->handles_open++;
   rc = bind_socket(l);
   if (rc) {

@@ -216,7 +216,7 @@ static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buf)
 
 void peer_read_or_not(xh_peer *peer)
 {
-  bool want = !peer->ended && !peer->closing && !peer->intake->paused && !peer->intake->closing &&
+  bool want = !peer->ended && !peer->closing && !peer->intake->paused && !peer->intake->ending &&
               peer->output.len + peer->writing_bytes <= PEER_UNREAD_BYTES_MAX;
   if (want == peer->reading)
     return;

@@ -41,6 +41,8 @@ struct xh_peer {
 typedef struct listener {
   struct listener *next;
   uv_pipe_t pipe;
+  uv_timer_t again; /* for a connection that could not be taken */
+  unsigned handles_open;
   xh_intake *intake;
   char *path;
   dev_t device; /* of the socket's file, so that only ours is removed */
@@ -60,7 +62,7 @@ struct xh_intake {
   uv_prepare_t flusher;
   uv_timer_t grace;
   unsigned handles_open;
-  bool paused, closing;
+  bool paused, ending, closing;
   void (*done)(void *arg);
   void *done_arg;
   char read_buffer[PEER_READ_BYTES]; /* one read at a time */

@@ -332,6 +332,21 @@ for (const [what, signal] of [
     assert.deepEqual(await s.stop('SIGTERM'), { code: 0, signal: null })
   })
 
+test('what is on its way to a slow disk is bounded, also when each hook has a body of its own', async t => {
+  const { plan, env } = disk(t)
+  const hooks = Array.from({ length: 40 }, (_, i) => hook('*', 'post', `http://127.0.0.1:9/${i}`, { advanced: { fields: ['params', 'method', 'type'], retry: { schedule: [0, 3600] } } }))
+  const s = await new Serve(t, hooks, { preset: 'release', env }).start()
+  const mostMiB = () => readFileSync(`/proc/${s.process.pid}/status`, 'utf8').match(/VmHWM:\s+(\d+)/)[1] / 1024
+  const source = await s.source()
+  const params = { pad: 'x'.repeat(200_000) }
+  plan(HANG)
+  for (let id = 1; id <= 30; id++) source.send({ id, event: event('vm.start', 'post', { params }) }) // 240 MB of bodies
+  await until('some of it is taken', () => mostMiB() > 40)
+  plan()
+  await source.answer(30, 60_000)
+  assert.ok(mostMiB() < 150, `${mostMiB()} MiB`)
+})
+
 test('a disk that fails while the outbox is opened: it starts, or says why not', async t => {
   const { plan, env } = disk(t)
   let started = 0

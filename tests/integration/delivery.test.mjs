@@ -4,7 +4,7 @@ import { createServer as createTcpServer } from 'node:net'
 import { test } from 'node:test'
 import { Webhook } from 'standardwebhooks'
 
-import { cleanUp, httpTarget, until } from '../lib/program.mjs'
+import { cleanUp, deferred, httpTarget, until } from '../lib/program.mjs'
 import { event, hook, serve } from '../lib/serve.mjs'
 
 const answer = (status, body = '', headers = {}) => (request, res) => res.writeHead(status, headers).end(body)
@@ -178,10 +178,44 @@ test('the program ends gently while a source waits, and the delivery goes on at 
   source.send({ id: 1, wait: true, event: event('a.b', 'pre') })
   await source.answer(1)
   await target.count(1)
+  const tester = await s.source()
+  tester.send({ id: 2, call: 'test', params: {} })
+  await target.count(2)
   assert.deepEqual(await s.stop(), { code: 0, signal: null }, s.process.said())
+  const { settled } = await source.find('settled', line => line.settled)
+  assert.match(settled[0].error, /the program ends/)
+  const { result } = await tester.find('the result of the test', line => line.result)
+  assert.match(result.results[0].error, /the program ends/)
   quiet = false
   await s.start()
   await s.settled('delivered', 1)
+})
+
+test('what a source waits for is answered also while the program ends', async t => {
+  const held = deferred()
+  const target = await httpTarget(t, (request, res) => held.promise.then(() => res.end()))
+  const s = await serve(t, [hook('a.b', 'pre', target.url, { waitForResponse: true, advanced: { timeout: 60 } })])
+  const source = await s.source()
+  source.send({ id: 1, wait: true, event: event('a.b', 'pre') })
+  await target.count(1)
+  s.process.proc.kill('SIGTERM')
+  await s.process.waitFor(/terminated: stopping/)
+  held.resolve()
+  const { settled } = await source.find('settled', line => line.settled)
+  assert.equal(settled[0].status, 200)
+  assert.deepEqual(await s.process.exit, { code: 0, signal: null }, s.process.said())
+})
+
+test('a source that waits for more hooks than an answer can list is told how many are not in it', async t => {
+  const target = await httpTarget(t)
+  const name = 'n'.repeat(120)
+  const hooks = Array.from({ length: 6000 }, (_, i) => hook('*', 'pre', `${target.url}${i}`, { name: `${name} ${i}`, waitForResponse: true }))
+  const s = await serve(t, hooks)
+  const source = await s.source()
+  source.send({ id: 1, event: event('a.b', 'pre') })
+  const { settled, unlisted } = await source.find('settled', line => line.settled, 60_000)
+  assert.equal(settled.length + unlisted, hooks.length)
+  assert.ok(unlisted > 0 && settled.length > 3000)
 })
 
 test('a target that is down is held, probed, logged once each way, and nothing is burnt', async t => {
