@@ -30,7 +30,8 @@
   X(EMISSING, -22, "lacks a required property")                                                              \
   X(ENUL, -23, "holds a NUL byte")                                                                           \
   X(EISDIR, -24, "it is a folder")                                                                           \
-  X(ENOTDIR, -25, "not a folder")
+  X(ENOTDIR, -25, "not a folder")                                                                            \
+  X(EOLDER, -26, "written by an older version; `xo-hooks serve` brings it up to date when it starts")
 
 enum xh_err {
 #define XH_ERR_CODE(name, code, text) XH_##name = (code),

@@ -283,7 +283,7 @@ int xh_schema_open_readonly(const char *folder, sqlite3 **ret_db)
   if (rc == 0)
     rc = read_version(db, &version);
   if (rc == 0 && version != XH_SCHEMA_VERSION)
-    rc = XH_EVERSION;
+    rc = version == 0 ? XH_ENOENT : XH_EOLDER;
   if (rc) {
     sqlite3_close(db);
     return rc;
@@ -311,7 +311,7 @@ int xh_schema_open_alone(const char *folder, sqlite3 **ret_db)
   if (rc == 0)
     rc = read_version(db, &version);
   if (rc == 0 && version != XH_SCHEMA_VERSION)
-    rc = version == 0 ? XH_ENOENT : XH_EVERSION;
+    rc = version == 0 ? XH_ENOENT : XH_EOLDER;
   if (rc) {
     sqlite3_close(db);
     return rc;

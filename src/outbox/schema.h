@@ -29,12 +29,12 @@ enum { XH_SCHEMA_VERSION = 2, XH_APPLICATION_ID = 0x786f686b /* "xohk" */ };
  */
 int xh_schema_open(const char *folder, sqlite3 **ret_db);
 
-/* The same for reading beside a writer; the database must exist (else XH_ENOENT) and have today's version. */
+/* The same for reading beside a writer; the database must exist (else XH_ENOENT) and have today's version (else XH_EVERSION or XH_EOLDER). */
 int xh_schema_open_readonly(const char *folder, sqlite3 **ret_db);
 
 /*
  * Reads a database that nobody else has open, without making any file beside it: for a disk that takes nothing. XH_ENOENT when there is none, or an
- * empty one; XH_EVERSION unless it has today's version.
+ * empty one; XH_EVERSION or XH_EOLDER unless it has today's version.
  */
 int xh_schema_open_alone(const char *folder, sqlite3 **ret_db);
 

@@ -13,7 +13,7 @@
 
 typedef struct xh_report xh_report;
 
-/* Opens the data folder's database, which must exist. XH_ENOENT, XH_EVERSION, XH_EDENIED, XH_EIO. */
+/* Opens the data folder's database, which must exist. XH_ENOENT, XH_EVERSION, XH_EOLDER, XH_EDENIED, XH_EIO. */
 int xh_report_open(const char *folder, xh_report **ret_report);
 /* The same, but the database is opened when something is asked: while there is none, answers are errors. 0 or XH_ENOMEM. */
 int xh_report_new(const char *folder, xh_report **ret_report);

@@ -107,6 +107,27 @@ test('a damaged database is set aside and named, and a new one begun', async t =
   await s.settled('delivered', 1)
 })
 
+test('an outbox of an older version: commands say what to do, and serve brings it up to date', async t => {
+  const target = await httpTarget(t)
+  const s = await serve(t, [hook('*', 'post', target.url)])
+  const source = await s.source()
+  source.send({ event: event('vm.start') })
+  await s.settled('delivered', 1)
+  await s.stop('SIGTERM')
+  const older = `
+import sqlite3, sys
+db = sqlite3.connect(sys.argv[1])
+db.executescript('ALTER TABLE meta DROP COLUMN clock_ms; PRAGMA user_version = 1')`
+  execFileSync('python3', ['-c', older, join(s.data, 'outbox.db')])
+  for (const command of [['log'], ['stats'], ['show', '1']]) {
+    const { status, stderr } = await s.command(...command)
+    assert.notEqual(status, 0)
+    assert.match(stderr, /older version.*xo-hooks serve/, command[0])
+  }
+  await s.start()
+  assert.equal((await s.log()).length, 1)
+})
+
 test('a target that lies, stalls and babbles harms nobody', async t => {
   const { createServer } = await import('node:net')
   const answers = [
