@@ -1,6 +1,8 @@
 /*
  * The program's own log: one line a message on standard error, written with a single write(2), so that lines of
  * several threads do not mix. Any thread. Never give it a secret: no header values, no bodies, no passphrases.
+ *
+ * It never holds up the program: when nobody reads (a full pipe), lines are dropped, counted, and their number is told when there is room again.
  */
 #ifndef XH_BASE_LOG_H
 #define XH_BASE_LOG_H

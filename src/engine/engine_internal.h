@@ -30,6 +30,9 @@ typedef struct source {
   int64_t seq_committed; /* highest number that is on disk, or will never be */
   xh_ranges refused;     /* numbers that were not taken though nothing is wrong with them: taken when they are sent again */
   int64_t event_count;
+  int64_t bad_since_ms; /* monotonic; of refused lines, what the log has told since then, and how many more there were */
+  unsigned bad_told;
+  int64_t bad_untold;
 } source;
 
 typedef struct refusals {

@@ -1,4 +1,5 @@
 /* Intake's sink: what arrives on a connection, handed to the engine. */
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "engine/engine_internal.h"
@@ -6,7 +7,11 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { MISTAKES_TOLD_MAX = 100 }; /* in an answer to configure; then how many more there are */
+enum {
+  MISTAKES_TOLD_MAX = 100, /* in an answer to configure; then how many more there are */
+  BAD_TOLD_MAX = 10,       /* refused lines of a source that the log tells, */
+  BAD_EVERY_MS = 60000     /* in so long a time */
+};
 
 static source *source_of(xh_engine *e, xh_peer *peer)
 {
@@ -169,16 +174,41 @@ static void on_call(void *arg, xh_peer *peer, int64_t id, xh_str name, xh_str pa
   engine_call(arg, peer, id, name, params);
 }
 
+static void tell_untold(source *s)
+{
+  if (s->bad_untold > 0)
+    xh_log(XH_LOG_WARN, "source %s: %lld more lines were refused; `xo-hooks stats` counts them by reason", s->name, (long long)s->bad_untold);
+  s->bad_untold = 0;
+}
+
+/* A source that sends rubbish must not fill the log with it: some lines a minute are told, the others are counted. */
+static bool may_tell(source *s)
+{
+  int64_t now_ms = xh_mono_ms();
+  if (s->bad_told == 0 || now_ms - s->bad_since_ms > BAD_EVERY_MS) {
+    tell_untold(s);
+    s->bad_since_ms = now_ms;
+    s->bad_told = 0;
+  }
+  if (s->bad_told < BAD_TOLD_MAX) {
+    s->bad_told++;
+    return true;
+  }
+  s->bad_untold++;
+  return false;
+}
+
 static void on_refused(void *arg, xh_peer *peer, int64_t id, int code)
 {
   xh_engine *e = arg;
   bool said;
-  source *s = id ? source_of(e, peer) : NULL;
-  if (s)
+  source *s = source_of(e, peer);
+  if (s && id)
     engine_refuse(e, &(incoming){.source = s, .peer = peer, .id = id}, code);
   const xh_hello *hello = xh_peer_hello(peer, &said);
   engine_refused(e, code);
-  xh_log(XH_LOG_WARN, "source %s: a line was refused: %s", hello->source, xh_err_text(code));
+  if (!s || may_tell(s))
+    xh_log(XH_LOG_WARN, "source %s: a line was refused: %s", hello->source, xh_err_text(code));
 }
 
 static void on_closed(void *arg, xh_peer *peer, bool stdio)
@@ -187,6 +217,8 @@ static void on_closed(void *arg, xh_peer *peer, bool stdio)
   source *s = xh_peer_data(peer);
   if (s && s->session_peer == peer)
     s->session_peer = NULL;
+  if (s && s->bad_untold > 0 && s->bad_told++ < 2 * BAD_TOLD_MAX)
+    tell_untold(s);
   if (stdio && e->stdio_ended)
     e->stdio_ended(e->stdio_arg);
 }

@@ -67,6 +67,37 @@ xh_peer *peer_new(xh_intake *intake)
   return peer;
 }
 
+/* ---- unfinished lines ---- */
+
+/*
+ * Long lines of many sources could fill the memory while none of them comes to its end. Above a limit only the one that began first is read on (and
+ * lines that are short so far), then the next.
+ */
+static void choose_oldest(xh_intake *intake)
+{
+  bool crowded = intake->unfinished_bytes > INTAKE_UNFINISHED_LINES * intake->line_cap_bytes;
+  if (!crowded && !intake->oldest)
+    return;
+  intake->oldest = NULL;
+  for (const xh_peer *peer = intake->peers; crowded && peer; peer = peer->next)
+    if (peer->unfinished_bytes > PEER_UNFINISHED_BYTES_FREE && (!intake->oldest || peer->line_order < intake->oldest->line_order))
+      intake->oldest = peer;
+  for (xh_peer *peer = intake->peers; peer; peer = peer->next)
+    peer_read_or_not(peer);
+}
+
+static void count_unfinished(xh_peer *peer, size_t bytes)
+{
+  xh_intake *intake = peer->intake;
+  if (bytes > 0 && (peer->unfinished_bytes == 0 || peer->line_number != peer->framing.number)) {
+    peer->line_order = ++intake->lines_begun;
+    peer->line_number = peer->framing.number;
+  }
+  intake->unfinished_bytes = intake->unfinished_bytes - peer->unfinished_bytes + bytes;
+  peer->unfinished_bytes = bytes;
+  choose_oldest(intake);
+}
+
 /* ---- the end ---- */
 
 void peer_handle_closed(uv_handle_t *handle)
@@ -96,6 +127,7 @@ void peer_close(xh_peer *peer)
   if (peer->closing)
     return;
   peer->closing = true;
+  count_unfinished(peer, 0);
   xh_buf_done(&peer->output);
   uv_close(&peer->in.handle, peer_handle_closed);
   if (peer->two)
@@ -212,11 +244,15 @@ static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buf)
     else
       peer_touch(peer); /* what it asked may still be answered: it may have closed its sending side only */
   }
+  if (!peer->closing)
+    count_unfinished(peer, peer->framing.rest.len);
 }
 
 void peer_read_or_not(xh_peer *peer)
 {
-  bool want = !peer->ended && !peer->closing && !peer->intake->paused && !peer->intake->ending &&
+  const xh_peer *oldest = peer->intake->oldest;
+  bool crowded_out = oldest && oldest != peer && peer->unfinished_bytes > PEER_UNFINISHED_BYTES_FREE;
+  bool want = !peer->ended && !peer->closing && !peer->intake->paused && !peer->intake->ending && !crowded_out &&
               peer->output.len + peer->writing_bytes <= PEER_UNREAD_BYTES_MAX;
   if (want == peer->reading)
     return;

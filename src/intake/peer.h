@@ -9,7 +9,9 @@ enum {
   PEER_READ_BYTES = 64 * 1024,
   PEER_UNREAD_BYTES_MAX = 1024 * 1024,           /* answers a peer has not read: above it, nothing more is read from it */
   PEER_UNREAD_BYTES_DROP = 640 * 1024 * 1024,    /* and above that it is cut off */
-  PEER_CLOSE_GRACE_MS = 1000
+  PEER_CLOSE_GRACE_MS = 1000,
+  PEER_UNFINISHED_BYTES_FREE = 1024 * 1024, /* so long a line never waits for those of others */
+  INTAKE_UNFINISHED_LINES = 2               /* so many lines of the longest kind may be unfinished at once, in bytes */
 };
 
 typedef union peer_stream {
@@ -30,6 +32,9 @@ struct xh_peer {
   bool reading, ended, closing, dirty;
   unsigned handles_open;
   framing framing;
+  size_t unfinished_bytes; /* of a line whose end is still to come, as the intake counts it */
+  uint64_t line_order;     /* when that line began, among all */
+  int64_t line_number;     /* which one that is */
   xh_hello hello;
   bool said, spoke; /* said hello; said anything */
   void *data;
@@ -62,6 +67,9 @@ struct xh_intake {
   uv_prepare_t flusher;
   uv_timer_t grace;
   unsigned handles_open;
+  size_t unfinished_bytes; /* of all peers */
+  uint64_t lines_begun;
+  const xh_peer *oldest; /* while too much is unfinished: whose line goes on; else NULL */
   bool paused, ending, closing;
   void (*done)(void *arg);
   void *done_arg;

@@ -1,11 +1,12 @@
 // What is wrong gets its own clear error and counter; what is legal passes unchanged; the rest goes on.
 import assert from 'node:assert/strict'
-import { writeFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { closeSync, constants, existsSync, openSync, readFileSync, readSync, writeFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 
-import { httpTarget, run, tempFolder } from '../lib/program.mjs'
-import { event, hook, serve } from '../lib/serve.mjs'
+import { cleanUp, httpTarget, run, start, tempFolder, until } from '../lib/program.mjs'
+import { event, hook, serve, Serve } from '../lib/serve.mjs'
 
 const BAD = [
   ['not JSON', 'hello', 'EJSON'],
@@ -146,3 +147,71 @@ test('serve says which option is wrong, and what it may be', async () => {
     assert.match(stderr, /xo-hooks serve --help/)
   }
 })
+
+test('long lines of many sources at once: they are taken one after the other, and memory is bounded', async t => {
+  const s = await serve(t, [], { args: ['--line-cap', '16M'], preset: 'release' })
+  const sources = await Promise.all(Array.from({ length: 12 }, () => s.source()))
+  const pad = 'x'.repeat(15_000_000)
+  const line = JSON.stringify({ id: 1, event: event('vm.start', 'post', { params: { pad } }) })
+  const half = line.length / 2
+  for (const source of sources) source.raw(line.slice(0, half))
+  const other = await s.source()
+  other.raw(`{"id":1,"event":{"type":"post","method":"a.b","x":"${'y'.repeat(500_000)}`)
+  other.raw('"}}\n') // not long: waits for nobody
+  assert.equal((await other.answer(1)).accepted, true)
+  for (const source of sources) source.raw(line.slice(half) + '\n')
+  for (const source of sources) assert.equal((await source.answer(1)).accepted, true)
+  const mostMiB = readFileSync(`/proc/${s.process.pid}/status`, 'utf8').match(/VmHWM:\s+(\d+)/)[1] / 1024
+  assert.ok(mostMiB < 130, `${mostMiB} MiB`)
+})
+
+test('rubbish does not fill the log: some lines are told, the others counted', async t => {
+  const s = await serve(t, [])
+  const source = await s.source()
+  source.raw('rubbish\n'.repeat(3000))
+  await source.call('ping')
+  assert.equal((await s.json('stats')).refused.EJSON, 3000)
+  const told = s.process.stderr.filter(line => /a line was refused/.test(line)).length
+  assert.ok(told > 0 && told < 20, `${told} lines`)
+  source.close()
+  await s.process.waitFor(new RegExp(`${3000 - told} more lines were refused`))
+})
+
+test('a log that nobody reads holds up nothing, and tells what is missing from it', async t => {
+  const s = new Serve(t, [])
+  const path = join(s.folder, 'log')
+  execFileSync('mkfifo', [path])
+  const end = openSync(path, constants.O_RDWR | constants.O_NONBLOCK)
+  const log = openSync(path, 'r+')
+  cleanUp(t, () => [end, log].forEach(fd => closeSync(fd)))
+  fill(end)
+  s.process = start(t, ['serve', '--data', s.data, '--config', s.config], { stdio: ['ignore', 'ignore', log] })
+  await until('its socket', () => existsSync(s.socket))
+  const source = await s.source()
+  source.raw('rubbish\n'.repeat(100))
+  assert.ok((await source.call('ping')).version)
+  drain(end)
+  s.process.proc.kill('SIGHUP')
+  let text = ''
+  await until('its lines', () => /\d+ lines of this log were dropped/.test((text += drain(end))) && / 0 hooks/.test(text))
+  assert.deepEqual(await s.stop('SIGTERM'), { code: 0, signal: null })
+})
+
+function fill(fd) {
+  try {
+    for (;;) writeSync(fd, Buffer.alloc(4096, '.'))
+  } catch (error) {
+    assert.equal(error.code, 'EAGAIN')
+  }
+}
+
+function drain(fd) {
+  let text = ''
+  const bytes = Buffer.alloc(65536)
+  try {
+    for (;;) text += bytes.toString('latin1', 0, readSync(fd, bytes))
+  } catch (error) {
+    assert.equal(error.code, 'EAGAIN')
+  }
+  return text
+}
