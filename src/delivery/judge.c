@@ -148,7 +148,7 @@ static xh_result judge_status(const xh_response *r, unsigned hops, xh_attempt *r
     return XH_RESULT_DELIVERED;
   }
   if (status == 410) {
-    say(record, XH_FAULT_TARGET, "answered 410 Gone: the target wants no more; the hook is stopped");
+    say(record, XH_FAULT_TARGET, "answered 410 Gone: the target wants no more requests");
     return XH_RESULT_GONE;
   }
   if (status == 301 || status == 302 || status == 303 || status == 307 || status == 308)

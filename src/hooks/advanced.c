@@ -193,7 +193,7 @@ static void read_schedule(checker *c, const json_t *value, void *into)
     return;
   }
   if (check_array(c, value, XH_SCHEDULE_MAX, read_wait_step, hook) && hook->schedule_count > 0 && hook->schedule_ms[0] != 0)
-    check_warn(c, value, "the first entry is the wait before the first attempt; mostly it is 0");
+    check_fail(c, value, "the first entry must be 0: the first attempt is made at once; what follows are the waits before the others");
 }
 
 static void read_expire(checker *c, const json_t *value, void *into)

@@ -288,6 +288,12 @@ static json_t *parse(checker *c, xh_str config)
   return NULL;
 }
 
+/* Elsewhere an empty value stands for an absent one; here it would remove all hooks. */
+static bool is_nothing(const json_t *value)
+{
+  return !value || json_is_null(value) || (json_is_string(value) && json_string_length(value) == 0);
+}
+
 int xh_hooks_compile(xh_str config, unsigned checks, xh_hooks **ret_hooks, xh_mistakes *ret_mistakes)
 {
   checker c;
@@ -301,7 +307,7 @@ int xh_hooks_compile(xh_str config, unsigned checks, xh_hooks **ret_hooks, xh_mi
   json_t *document = parse(&c, config);
   if (document) {
     check_object(&c, document, DOCUMENT_PROPERTIES, hooks);
-    if (json_is_object(document) && !json_object_get(document, "hooks"))
+    if (json_is_object(document) && is_nothing(json_object_get(document, "hooks")))
       check_fail(&c, NULL, "needs \"hooks\", a list of hooks; {\"hooks\":[]} is one without any");
     if (ret_mistakes->errors == 0)
       warn_repeated(&c, hooks);
