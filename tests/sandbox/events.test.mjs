@@ -1,7 +1,7 @@
 // The plugin with events that no API call of the stand-in would give, and with a program that is not well: in the test's own process.
 import assert from 'node:assert/strict'
 import { EventEmitter } from 'node:events'
-import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -15,7 +15,7 @@ let calls = 0
 const event = (method, more) => ({ callId: `c${++calls}`, userName: 'admin', method, params: {}, timestamp: Date.now(), ...more })
 
 // The plugin, configured and loaded, with what it logs.
-async function plugin(t, hooks, staticConfig = {}) {
+async function plugin(t, hooks, { beforeLoad = () => {}, ...staticConfig } = {}) {
   const xo = new EventEmitter()
   xo.hooks = new EventEmitter()
   let methods = {}
@@ -29,6 +29,7 @@ async function plugin(t, hooks, staticConfig = {}) {
   t.mock.method(console, 'error', message => log.push(message))
   const instance = factory({ xo, staticConfig: { binary: program(), ...staticConfig }, getDataDir: async () => folder })
   await instance.configure({ hooks }, { loaded: false })
+  beforeLoad()
   await instance.load()
   cleanUp(t, () => methods.getStats && instance.unload())
   const stats = async () => (await methods.getStats({})).plugin
@@ -142,6 +143,26 @@ test('a program that dies at each start says why once, and the plugin unloads', 
   assert.equal(trouble().filter(line => /out of order/.test(line)).length, 1)
   assert.equal(trouble().filter(line => /no connection to the delivery program: .*ended with status 3/.test(line)).length, 1)
   await instance.unload()
+})
+
+test('a configuration that is saved while the program starts takes effect', async t => {
+  const folder = tempFolder(t)
+  const target = await httpTarget(t)
+  const [script, closed, checking] = ['slow', 'closed', 'checking'].map(name => join(folder, name))
+  // a check lasts while `closed` is there, and the program starts once one has begun: it is connected in the middle of the check
+  const wait = `touch ${checking}; while [ -e ${closed} ]; do sleep 0.05; done`
+  writeFileSync(script, `#!/bin/sh\n[ "$1" = check ] && { ${wait}; }\n[ "$1" = serve ] && while [ ! -e ${checking} ]; do sleep 0.05; done\nexec ${program()} "$@"\n`)
+  chmodSync(script, 0o755)
+  const before = [hook('vm.stop', 'post', `${target.url}old`)]
+  const { xo, instance, connected, stats } = await plugin(t, before, { binary: script, beforeLoad: () => rmSync(checking) })
+  assert.equal((await stats()).connected, false)
+  writeFileSync(closed, '')
+  const saved = instance.configure({ hooks: [hook('vm.start', 'post', `${target.url}new`)] }, {})
+  await connected()
+  rmSync(closed)
+  await saved
+  post(xo, true)
+  assert.equal((await target.next()).url, '/new')
 })
 
 test('a program whose folder is a file is no reason that loading fails, and is named', async t => {

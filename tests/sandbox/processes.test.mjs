@@ -124,17 +124,6 @@ test('a new configuration overtakes no event', async t => {
   assert.deepEqual(requests.map(({ url }) => url).sort(), ['/new', '/old', '/old', '/old'])
 })
 
-test('a configuration that is saved while the program starts takes effect', async t => {
-  const target = await httpTarget(t)
-  const host = await startHost(t)
-  await host.configure([hook('vm.start', 'post', `${target.url}old`)])
-  await host.call('plugin.load', { id: 'web-hooks' })
-  await host.configure([hook('vm.stop', 'post', `${target.url}new`)])
-  await host.connected()
-  await host.call('vm.stop', { id: VM })
-  assert.equal((await target.next()).url, '/new')
-})
-
 test('a new configuration while events flow loses none of them', async t => {
   const target = await httpTarget(t)
   const host = await startHost(t, { hooks: [hook('vm.start', 'post', `${target.url}0`)] })
