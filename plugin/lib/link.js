@@ -44,6 +44,7 @@ class Link {
   #retryMs = BACKOFF_MS.first
   #retryTimer
   #helloTimer
+  #heardAt = 0
   #isTroubled = false
   #whenIdle = []
   refused = 0 // events that the program did not take
@@ -110,8 +111,9 @@ class Link {
     return this.#ask({ call: name, params }, timeoutMs)
   }
 
-  // Replaces the hooks for the events from here on. Rejects with the program's error, whose `mistakes` say what is wrong, or when it does not
-  // answer; then the old ones stay. Without a connection it is told later, and the configuration must be known to be good.
+  // Replaces the hooks for the events from here on. Rejects with the program's error, whose `mistakes` say what is wrong, or when it says
+  // nothing at all for `timeoutMs`: there may be many events before it. Then the old ones stay. Without a connection it is told later, and the
+  // configuration must be known to be good.
   async configure(configuration, timeoutMs = 10_000) {
     const backlog = this.#backlog
     if (!this.#ready && backlog.isEmpty) {
@@ -121,7 +123,7 @@ class Link {
     const id = ++this.lastId
     backlog.addConfiguration(id, configuration)
     if (!this.#ready) return {}
-    const answer = this.#expect(id, timeoutMs)
+    const answer = this.#expect(id, timeoutMs, { silence: true })
     this.kick(true)
     try {
       return await answer
@@ -140,13 +142,19 @@ class Link {
     return answer
   }
 
-  #expect(id, timeoutMs) {
+  // The answer to a question, in time; with `silence`, the time counts from the last word of the program on anything.
+  #expect(id, timeoutMs, { silence = false } = {}) {
     return new Promise((resolve, reject) => {
+      const question = { resolve, reject, timer: undefined }
+      const wait = ms => (question.timer = setTimeout(late, ms))
       const late = () => {
+        const quietMs = Date.now() - this.#heardAt
+        if (silence && quietMs < timeoutMs) return wait(timeoutMs - quietMs)
         this.#pending.delete(id)
         reject(new Error(`the delivery program has not answered within ${timeoutMs / 1e3} s`))
       }
-      this.#pending.set(id, { resolve, reject, timer: timeoutMs === Infinity ? undefined : setTimeout(late, timeoutMs) })
+      this.#pending.set(id, question)
+      if (timeoutMs !== Infinity) wait(timeoutMs)
     })
   }
 
@@ -174,6 +182,7 @@ class Link {
 
   #read(lines, text) {
     const transport = this.#transport
+    this.#heardAt = Date.now()
     for (const line of lines.add(text)) {
       this.#answer(line)
       if (transport !== this.#transport) return

@@ -188,6 +188,22 @@ test('a configuration that the program did not answer in time is taken back befo
   assert.deepEqual(log, [])
 })
 
+test('a configuration waits as long as the program goes on with the events before it', async t => {
+  const { link, connection } = makeLink(t)
+  const first = await connection(1)
+  await first.welcome()
+  await isReady(link)
+  const answer = link.configure(NEW, 1000)
+  const [, , { id }] = await first.told(3)
+  const end = Date.now() + 1200
+  while (Date.now() < end) {
+    first.say({ acceptedUpTo: 0 })
+    await new Promise(resolve => setTimeout(resolve, 20))
+  }
+  first.say({ id, ok: true, warnings: [] })
+  assert.deepEqual(await answer, { warnings: [] })
+})
+
 test('a refused configuration, and one whose connection is lost, are not told again', async t => {
   const { link, connection, event } = makeLink(t)
   const first = await connection(1)
