@@ -263,23 +263,10 @@ int xh_schema_open(const char *folder, sqlite3 **ret_db)
   return 0;
 }
 
-int xh_schema_open_readonly(const char *folder, sqlite3 **ret_db)
+/* A database that was opened (`rc` 0) and is of our version; any other is closed. */
+static int hand_over(sqlite3 *db, int rc, sqlite3 **ret_db)
 {
-  char path[PATH_MAX];
-  sqlite3 *db = NULL;
   int64_t version = 0;
-  int rc = database_path(folder, path);
-  if (rc)
-    return rc;
-  if (access(path, R_OK) != 0)
-    return xh_err_from_errno(errno);
-  int code = sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL);
-  rc = xh_schema_error(code);
-  if (rc == 0) {
-    sqlite3_busy_timeout(db, 5000);
-    sqlite3_extended_result_codes(db, 1);
-    rc = exec(db, "PRAGMA query_only = ON; PRAGMA cache_size = -2048; PRAGMA temp_store = MEMORY;");
-  }
   if (rc == 0)
     rc = read_version(db, &version);
   if (rc == 0 && version != XH_SCHEMA_VERSION)
@@ -292,11 +279,29 @@ int xh_schema_open_readonly(const char *folder, sqlite3 **ret_db)
   return 0;
 }
 
+int xh_schema_open_readonly(const char *folder, sqlite3 **ret_db)
+{
+  char path[PATH_MAX];
+  sqlite3 *db = NULL;
+  int rc = database_path(folder, path);
+  if (rc)
+    return rc;
+  if (access(path, R_OK) != 0)
+    return xh_err_from_errno(errno);
+  int code = sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL);
+  rc = xh_schema_error(code);
+  if (rc == 0) {
+    sqlite3_busy_timeout(db, 5000);
+    sqlite3_extended_result_codes(db, 1);
+    rc = exec(db, "PRAGMA query_only = ON; PRAGMA cache_size = -2048; PRAGMA temp_store = MEMORY;");
+  }
+  return hand_over(db, rc, ret_db);
+}
+
 int xh_schema_open_alone(const char *folder, sqlite3 **ret_db)
 {
   char path[PATH_MAX];
   sqlite3 *db = NULL;
-  int64_t version = 0;
   int rc = database_path(folder, path);
   if (rc)
     return rc;
@@ -308,14 +313,5 @@ int xh_schema_open_alone(const char *folder, sqlite3 **ret_db)
     sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     rc = exec(db, "PRAGMA locking_mode = EXCLUSIVE; PRAGMA query_only = ON; PRAGMA temp_store = MEMORY;");
   }
-  if (rc == 0)
-    rc = read_version(db, &version);
-  if (rc == 0 && version != XH_SCHEMA_VERSION)
-    rc = version == 0 ? XH_ENOENT : XH_EOLDER;
-  if (rc) {
-    sqlite3_close(db);
-    return rc;
-  }
-  *ret_db = db;
-  return 0;
+  return hand_over(db, rc, ret_db);
 }
