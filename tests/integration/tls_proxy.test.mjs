@@ -93,7 +93,8 @@ test('TLS: a locked key without its passphrase is told, and nobody is asked on t
   const s = await new Serve(t, [of('with', { passphrase: 'open sesame' }), of('without')])
   // script gives it a terminal, on which OpenSSL would ask
   s.process = start(t, ['-qec', `'${program()}' serve --data '${s.data}' --config '${s.config}'`, '/dev/null'], { command: 'script' })
-  await s.process.waitFor(/ serves, process /)
+  const [, pid] = await s.process.waitFor(/ serves, process (\d+)/)
+  cleanUp(t, () => process.kill(Number(pid), 'SIGKILL')) // the end of script is no end for it
   const source = await s.source()
   source.send({ id: 1, event: event('vm.start') })
   const settled = new Map((await s.settledAll(2)).map(one => [one.hook, one]))
