@@ -106,10 +106,9 @@ class WebHooks {
 
   // Throws unless the configuration is good. Events of before keep the hooks of before, also when the program is not there yet.
   async #apply(configuration) {
-    const isSavedOne = this.#isSavedOne
     let judged = { usable: configuration, leftOut: [] }
     if (!this.#link?.ready) {
-      if (isSavedOne) judged = await usablePart(this.#program, configuration)
+      if (this.#isSavedOne) judged = await usablePart(this.#program, configuration)
       else this.#warn(await checkConfiguration(this.#program, configuration))
     }
     const link = this.#link // it may have been made, or become ready, meanwhile

@@ -14,7 +14,8 @@ typedef enum xh_log_level { XH_LOG_ERROR, XH_LOG_WARN, XH_LOG_INFO, XH_LOG_DEBUG
 /* Messages above `level` are dropped. With `plain`, lines carry no time (journald and a parent add their own). */
 void xh_log_setup(xh_log_level level, int plain);
 
-/* From now on whole lines go to `write` (any thread calls it) and not to standard error; NULL: there again. Not while other threads log. */
+/* From now on whole lines go to `write` (any thread calls it), which shares standard error with others and keeps lines whole; NULL: there again.
+ * Not while other threads log. */
 void xh_log_to(void (*write)(void *arg, const char *line, size_t len), void *arg);
 
 /* "TIME warn  text". Control characters in the text become '?', so that a target's answer can't forge lines. */

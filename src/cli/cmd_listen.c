@@ -18,7 +18,7 @@ typedef struct listening {
   uv_loop_t loop;
   uv_signal_t signals[SIGNALS];
   xh_receiver *receiver;
-  xh_printer *out, *err; /* the same one when both streams go to the same place, so that lines stay in order */
+  xh_printer *out;
   bool stopping;
 } listening;
 
@@ -40,24 +40,12 @@ static bool same_place(int a, int b)
   return fstat(a, &one) == 0 && fstat(b, &other) == 0 && one.st_dev == other.st_dev && one.st_ino == other.st_ino;
 }
 
-static int open_printers(listening *l)
-{
-  int rc = xh_printer_new(STDOUT_FILENO, l->options.receiver.style, &l->out);
-  if (rc == 0 && same_place(STDOUT_FILENO, STDERR_FILENO))
-    l->err = l->out;
-  else if (rc == 0)
-    rc = xh_printer_new(STDERR_FILENO, (xh_line_style){.json = false}, &l->err);
-  return rc;
-}
-
 /* A reader that has stopped gets a moment, and does not keep the program from ending. */
-static void close_printers(listening *l)
+static void close_printer(listening *l)
 {
-  xh_printer *err = l->err == l->out ? NULL : l->err;
-  if (!xh_printer_close(l->out, LAST_LINES_MS) && err)
-    xh_log(XH_LOG_WARN, "the last lines of standard output could not be written");
   xh_log_to(NULL, NULL);
-  xh_printer_close(err, LAST_LINES_MS);
+  if (!xh_printer_close(l->out, LAST_LINES_MS))
+    xh_log(XH_LOG_WARN, "the last lines of standard output could not be written");
 }
 
 static void on_stopped(void *arg)
@@ -128,7 +116,7 @@ static int serve(listening *l)
   char what_for[64];
   snprintf(what_for, sizeof what_for, "--connections %zu", r->server.connection_max);
   open_files_allow(r->server.connection_max + OTHER_FILES, what_for);
-  if (open_printers(l) != 0)
+  if (xh_printer_new(STDOUT_FILENO, r->style, &l->out) != 0)
     return xh_fail(&xh_cmd_listen, XH_EXIT_UNAVAILABLE, "out of memory");
   r->server.loop = &l->loop;
   r->arg = l;
@@ -141,7 +129,8 @@ static int serve(listening *l)
   if (status)
     return status;
   say_start(l);
-  xh_log_to(print_log, l->err);
+  if (same_place(STDOUT_FILENO, STDERR_FILENO)) /* the log's lines stay in order with the others, and whole */
+    xh_log_to(print_log, l->out);
   uv_run(&l->loop, UV_RUN_DEFAULT);
   return XH_EXIT_OK;
 }
@@ -162,7 +151,7 @@ static int run(int argc, char **argv)
     status = serve(l);
     uv_run(&l->loop, UV_RUN_NOWAIT);
     uv_loop_close(&l->loop);
-    close_printers(l);
+    close_printer(l);
   }
   listen_options_done(&l->options);
   free(l);

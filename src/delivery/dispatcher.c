@@ -268,7 +268,6 @@ void xh_dispatcher_submit(xh_dispatcher *dispatcher, const xh_submission *submis
   j->watch_arg = submission->watch_arg;
   d->ready_bytes += job_bytes(delivery);
   if (waits_for_outbox(t, submission)) {
-    j->place = JOB_BEHIND;
     job_list_append(&t->behind, j);
     target_refill(t);
     return;

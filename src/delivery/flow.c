@@ -171,7 +171,6 @@ static void put_after_failure(job *j, bool burnt)
     dispatcher_drop(t->dispatcher, j);
   } else {
     j->due_ms = j->delivery->next_attempt_ms;
-    j->place = JOB_DEFERRED;
     job_list_append(&t->deferred, j);
   }
 }
@@ -198,7 +197,6 @@ static void put_off(job *j, const xh_outcome *outcome)
   if (j->is_probe)
     xh_breaker_put_off(&t->breaker, now_ms);
   j->due_ms = xh_dispatcher_now_ms(d) + XH_PUT_OFF_MS;
-  j->place = JOB_DEFERRED;
   job_list_append(&t->deferred, j);
 }
 
@@ -209,7 +207,6 @@ static void on_outcome(void *arg, xh_outcome *outcome)
   xh_dispatcher *d = t->dispatcher;
   j->run = NULL;
   job_list_remove(&t->sending, j);
-  j->place = JOB_NOWHERE;
   t->in_flight--;
   d->in_flight--;
   if (outcome->result == XH_RESULT_NOT_SENT) {
@@ -259,7 +256,6 @@ static bool start(job *j)
                             &j->run);
   if (rc)
     return false;
-  j->place = JOB_SENDING;
   job_list_append(&t->sending, j);
   t->in_flight++;
   d->in_flight++;
@@ -307,7 +303,6 @@ static job *next_job(target *t)
     job *leader = target_leader_of(t, j);
     if (!leader)
       return j;
-    j->place = JOB_FOLLOWING;
     job_list_append(&leader->followers, j);
   }
 }

@@ -106,14 +106,12 @@ void target_make_ready(target *t, job *j, bool first)
     job_list_prepend(&t->ready, j);
   else
     job_list_append(&t->ready, j);
-  j->place = JOB_READY;
   t->ready_bytes += job_bytes(j->delivery);
 }
 
 void target_unready(target *t, job *j)
 {
   job_list_remove(&t->ready, j);
-  j->place = JOB_NOWHERE;
   t->ready_bytes -= job_bytes(j->delivery);
 }
 

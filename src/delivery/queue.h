@@ -18,9 +18,7 @@ typedef struct job_list {
   size_t count;
 } job_list;
 
-/* Where a job is: in one list of its target, or running. */
-typedef enum job_place { JOB_NOWHERE, JOB_READY, JOB_FOLLOWING, JOB_SENDING, JOB_DEFERRED, JOB_BEHIND } job_place;
-
+/* It is in one list of its target at a time, or in the followers of another job. */
 struct job {
   job *prev, *next;
   xh_delivery *delivery; /* owned */
@@ -28,7 +26,6 @@ struct job {
   xh_hook *hook; /* referenced */
   xh_attempt_run *run;
   job_list followers; /* post events of the same call: not before this pre event's first attempt has ended */
-  job_place place;
   bool durable, urgent;
   bool is_probe; /* its attempt tells how a held target is */
   int64_t due_ms; /* when deferred: wall clock */

@@ -216,10 +216,6 @@ test('--serial with a spool: the events of an object wait for the one that is tr
   assert.ok(s.notes().indexOf('msg_2 1') < s.notes().indexOf('msg_1 1'), 'another object does not wait')
 })
 
-// How often the threads of a process have waited for something until now.
-const waits = pid =>
-  readdirSync(`/proc/${pid}/task`).reduce((sum, task) => sum + Number(readFileSync(`/proc/${pid}/task/${task}/status`, 'utf8').match(/^voluntary_ctxt_switches:\s*(\d+)/m)[1]), 0)
-
 test('an idle receiver sleeps, also while jobs wait for their time; a retry by hand wakes it', async t => {
   const s = spooling(t, '[ -e go ]')
   const preset = process.env.XH_PRESET === 'tsan' ? 'release' : undefined // ThreadSanitizer has a thread that ticks
@@ -231,9 +227,9 @@ test('an idle receiver sleeps, also while jobs wait for their time; a retry by h
   await numbered(r, 1)
   await until('two wait for their next attempt', async () => (await spoolList(s.folder)).filter(job => job.nextAt > Date.now()).length === 2)
   await until('2 s of sleep', async () => {
-    const had = waits(r.process.pid)
+    const had = r.process.wakeUps()
     await new Promise(resolve => setTimeout(resolve, 2000))
-    return waits(r.process.pid) - had <= 1
+    return r.process.wakeUps() - had <= 1
   })
   s.touch('go')
   assert.equal((await spool(s.folder, 'retry', 'msg_0')).stdout, '1 made due now\n')
